@@ -1,0 +1,107 @@
+/**
+ * The native addon, typed. The only module that loads it; everything here is a thin call of the kernel's.
+ *
+ * System errors are thrown as `Error` with `code` ('EMFILE'), `errno` (negative) and `syscall`, as Node's own are.
+ * "Would block" is a value (`false`, `undefined`), never an error.
+ */
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { HandoverError, messageOf } from '../errors.js'
+
+/** Readiness bits of poll(2); the same on every Linux. */
+export const POLLIN = 1
+export const POLLOUT = 4
+export const POLLERR = 8
+export const POLLHUP = 16
+
+/** Most descriptors one message carries: SCM_MAX_FD of the kernel (include/net/scm.h). */
+export const MAX_DESCRIPTORS = 253
+
+/** Watches a descriptor from the event loop (uv_poll_t of the thread's own loop): no polling, no blocked thread. */
+export interface Watcher {
+  /** Starts or changes what is watched: bits POLLIN | POLLOUT. */
+  start(events: number): void
+  stop(): void
+  /** Stops for ever. The descriptor stays open: close it after, never before (epoll would keep a stale entry). */
+  close(): void
+  ref(): void
+  unref(): void
+}
+
+export interface Binding {
+  /** SOCK_SEQPACKET pair, non-blocking, CLOEXEC. */
+  socketpair(): [number, number]
+  /**
+   * sendmsg with SCM_RIGHTS, MSG_NOSIGNAL | MSG_DONTWAIT; whole or not at all. `false` when it would block.
+   * More than 253 descriptors, or an empty payload, throws RangeError before the call.
+   */
+  send(fd: number, payload: Uint8Array, descriptors: readonly number[]): boolean
+  /**
+   * recvmsg into `into` with MSG_CMSG_CLOEXEC | MSG_DONTWAIT. `undefined` when it would block; `bytes: 0` at end of file.
+   * On MSG_CTRUNC (code ECTRUNC) or MSG_TRUNC (code EMSGSIZE) every descriptor received is closed, then it throws.
+   */
+  receive(fd: number, into: Uint8Array): { bytes: number; descriptors: number[] } | undefined
+  /** poll(2), blocking this thread up to `timeoutMs` (-1: no limit). Returns revents, one for each descriptor; retries EINTR with the time left. */
+  poll(descriptors: readonly number[], events: readonly number[], timeoutMs: number): number[]
+  /** F_DUPFD_CLOEXEC. */
+  duplicate(fd: number): number
+  close(fd: number): void
+  setCloseOnExec(fd: number, on: boolean): void
+  isCloseOnExec(fd: number): boolean
+  /** memfd_create with MFD_CLOEXEC | MFD_ALLOW_SEALING. */
+  memfd(name: string): number
+  /** Adds F_SEAL_SEAL | SHRINK | GROW | WRITE: length and content are final from here on. */
+  seal(fd: number): void
+  /** F_GET_SEALS: true when all four seals are there; throws EINVAL when it is no memfd. */
+  isSealed(fd: number): boolean
+  /** SO_PEERCRED: who made the other end. */
+  peerCredentials(fd: number): { pid: number; uid: number; gid: number }
+  /** SO_COOKIE: the kernel's own identity of a socket, the same through every duplicate of it. */
+  socketCookie(fd: number): bigint
+  /** Bytes in the kernel: SIOCINQ (received, unread) and SIOCOUTQ (sent, not acknowledged). */
+  queueSizes(fd: number): { receive: number; send: number }
+  /** TCP_NODELAY, SO_KEEPALIVE, TCP_KEEPIDLE (seconds). On a socket that is not TCP noDelay is false and idle 0. */
+  socketOptions(fd: number): { noDelay: boolean; keepAlive: boolean; keepAliveIdleSeconds: number }
+  /** A TCP listener: SO_REUSEADDR, non-blocking, CLOEXEC; an IPv6 address is dual-stack unless `ipv6Only`. */
+  listenTcp(address: string, port: number, backlog: number, ipv6Only: boolean): number
+  pidfdOpen(pid: number): number
+  /** pidfd_send_signal; `false` when the process is gone (ESRCH). Signal 0 asks only. */
+  pidfdSignal(fd: number, signal: number): boolean
+  /** waitid(P_PIDFD, WNOHANG | WEXITED) of an own child: `undefined` while it runs; ECHILD thrown when it is not a child, or already reaped. */
+  pidfdWait(fd: number): { code: number | null; signal: number | null } | undefined
+  /** RLIMIT_NOFILE. */
+  descriptorLimit(): { soft: number; hard: number }
+  /** Sets the soft limit, at most to the hard one. */
+  setDescriptorLimit(soft: number): void
+  /** Grows the descriptor table to hold `count` at once (F_DUPFD_CLOEXEC to the top, then close): each doubling later costs an RCU wait. */
+  growDescriptorTable(count: number): void
+  watch(fd: number, onReady: (events: number) => void): Watcher
+}
+
+const packageRoot = fileURLToPath(new URL('../../..', import.meta.url))
+
+let loaded: Binding | undefined
+
+/**
+ * The addon of this platform, loaded once.
+ * @throws HandoverError HANDOVER_ADDON_MISSING, naming what was tried.
+ */
+export function binding(): Binding {
+  loaded ??= load(packageRoot)
+  return loaded
+}
+
+/** Loads the addon below `root` (the package's folder). */
+export function load(root: string): Binding {
+  const require = createRequire(import.meta.url)
+  try {
+    return require('node-gyp-build')(root) as Binding
+  } catch (cause) {
+    const tried = `${process.platform}-${process.arch}, Node ${process.versions.node} (Node-API ${process.versions.napi})`
+    throw new HandoverError(
+      'HANDOVER_ADDON_MISSING',
+      `handover found no native addon for ${tried} in ${root}prebuilds or ${root}build/Release: ${messageOf(cause).split('\n')[0]}`,
+      { cause },
+    )
+  }
+}
