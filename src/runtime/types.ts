@@ -1,0 +1,92 @@
+/** What a service sees of its runtime. The README is the contract; this is its letter. */
+import type { Server, Socket } from 'node:net'
+
+/** The part of a pino logger the runtime uses. The library never logs unless it is given one. */
+export interface Logger {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+export interface JoinOptions {
+  /** Where the runtime says what it does. Default: nowhere. */
+  readonly logger?: Logger
+  /** What this program calls itself in results and `handover status`. Default: name@version of the nearest package.json of the main script. */
+  readonly release?: string
+}
+
+/** A step between two neighbouring versions of captured state. May change its argument; throws to refuse. */
+export type Migration = (state: any) => unknown
+
+interface Versioned {
+  /** Version of what `capture` returns, a positive integer. */
+  readonly version: number
+  /** `{ 1: v1 => v2 }`: reads state of an older release, step by step up to `version`. */
+  readonly upgrade?: Readonly<Record<number, Migration>>
+  /** `{ 2: v2 => v1 }`: writes state for an older release, step by step down from `version`. A rollback needs it. */
+  readonly downgrade?: Readonly<Record<number, Migration>>
+}
+
+export interface SessionDefinition<Session, State = any> extends Versioned {
+  /** Returns the session as plain data. Synchronous: all sessions and states are captured at one instant. Throws to refuse. */
+  capture(socket: Socket, session: Session): State
+  /**
+   * Rebuilds a session around its socket. The socket reads and writes nothing yet (`socket.connecting` is true): writes
+   * are held until commit, `'connect'` tells when it is live. Synchronous. Throws to refuse the upgrade.
+   */
+  restore(socket: Socket, state: State): Session
+}
+
+export interface StateDefinition<State = any> extends Versioned {
+  capture(): State
+  /** Called before any session is restored. */
+  restore(state: State): void
+}
+
+/** The live sessions of one kind. */
+export interface SessionKind<Session> extends Iterable<[Socket, Session]> {
+  readonly name: string
+  readonly size: number
+  /**
+   * Registers a connected plain TCP socket as a session; from now on it moves. It leaves by itself at the socket's 'close'.
+   * @throws HandoverError HANDOVER_NOT_MOVABLE for TLS, destroyed or unconnected sockets.
+   */
+  open(socket: Socket, session: Session): Session
+  /** The session of a socket, if it is registered here. */
+  get(socket: Socket): Session | undefined
+  /** Takes a socket out: it is then drained like any unregistered one. */
+  leave(socket: Socket): boolean
+}
+
+export interface ListenOptions {
+  /** Names the listener: the same name gets the same listening socket in every generation. */
+  readonly name: string
+  /** 0 lets the kernel choose; the choice stays for all generations. */
+  readonly port: number
+  /** An address or a host name. Default: all addresses, IPv6 and IPv4. */
+  readonly host?: string
+  /** Default 511, as in Node. */
+  readonly backlog?: number
+}
+
+export interface Runtime {
+  /** True under a supervisor; false when it stands alone (everything works, nothing moves). */
+  readonly supervised: boolean
+  /** 1 for the first process a supervisor started, counting every start; 1 when it stands alone. */
+  readonly generation: number
+  /** Aborted at the instant this process has handed over: stop timers, leave the sessions alone. */
+  readonly retired: AbortSignal
+  /** Declares a session kind. Before `ready`. */
+  sessions<Session, State = any>(name: string, definition: SessionDefinition<Session, State>): SessionKind<Session>
+  /** Declares shared state. Before `ready`. */
+  state<State = any>(name: string, definition: StateDefinition<State>): void
+  /**
+   * Listens on the socket of that name which the supervisor keeps. In a successor `server.address()` answers at once, and
+   * connections are accepted from commit on. Sockets of the server that are not sessions are drained after an upgrade.
+   * @throws HandoverError HANDOVER_LISTEN_REFUSED when the address cannot be had.
+   */
+  listen(server: Server, options: ListenOptions): Promise<void>
+  /** Says that this process can serve; resolves when it does. In a successor that is after commit; never, if the upgrade is aborted. */
+  ready(): Promise<void>
+}

@@ -1,0 +1,53 @@
+/** What an upgrade ended with: the truth the command prints and its exit status says. */
+
+export type Outcome = 'committed' | 'refused' | 'failed'
+
+/** One side of an upgrade. `pid` is null when the process never came up. */
+export interface Side {
+  readonly generation: number
+  readonly release: string
+  /** Node version without the `v`, or '' when the process never said. */
+  readonly node: string
+  readonly pid: number | null
+}
+
+/** Why something was refused, dropped or failed, and how often. */
+export interface Reason {
+  /** 'upgrade' when it concerns the whole; otherwise what became of the counted sessions. */
+  readonly of: 'upgrade' | 'refused' | 'dropped' | 'drained'
+  readonly reason: string
+  readonly count: number
+  readonly kind?: string
+  readonly version?: number
+}
+
+export interface PhaseDuration {
+  readonly phase: string
+  readonly durationMs: number
+}
+
+export interface UpgradeResult {
+  /** Counts the upgrades of this supervisor, from 1. */
+  readonly id: number
+  readonly outcome: Outcome
+  readonly startedAt: string
+  /** Command to the end of the drain. */
+  readonly durationMs: number
+  readonly from: Side
+  readonly to: Side
+  readonly sessions: {
+    readonly moved: number
+    /** Connections that ended by themselves in the predecessor. */
+    readonly drained: number
+    /** Connections the predecessor closed at the drain deadline, or that died with a process. */
+    readonly dropped: number
+    /** Sessions that could not be captured, read or restored. */
+    readonly refused: number
+  }
+  readonly reasons: readonly Reason[]
+  /** From the freeze to the instant a session is live again, per session, in milliseconds. Null when nothing moved. */
+  readonly pauseMs: { readonly p50: number; readonly p99: number; readonly max: number } | null
+  readonly phases: readonly PhaseDuration[]
+  /** The listening sockets by name, with the kernel's cookie (decimal) seen in both generations. */
+  readonly listeners: readonly { readonly name: string; readonly address: string; readonly cookie: string }[]
+}
