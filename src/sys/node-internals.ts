@@ -1,0 +1,221 @@
+/**
+ * Everything of Node that is private, in one place. Seen to hold on Node 20, 22, 24 and 26; `unsupported()` tests it on
+ * the Node at hand, once, and whoever wants to move sockets asks it first: when a field is gone, sockets are drained.
+ */
+import net from 'node:net'
+
+interface Handle {
+  readonly fd: number
+  readonly writeQueueSize: number
+  close(callback?: () => void): void
+  listen(backlog: number): number
+}
+interface Buffered {
+  chunk: Uint8Array | string
+  encoding: BufferEncoding
+  callback: (error?: Error | null) => void
+}
+interface WriteRequest {
+  readonly handle?: unknown
+  buffer?: Uint8Array | { chunk: Uint8Array | string; encoding: BufferEncoding }[] | Uint8Array[] | null
+  oncomplete: (...ignored: unknown[]) => void
+}
+interface PrivateSocket {
+  _handle: Handle | null
+  _peername?: object
+  connecting: boolean
+  _writableState: { decodeStrings: boolean; getBuffer(): Buffered[] }
+  _readableState: {
+    buffer: ArrayLike<Uint8Array | string> & Iterable<Uint8Array | string>
+    bufferIndex?: number
+    encoding: BufferEncoding | null
+    decoder: { lastNeed: number; lastTotal: number; lastChar: Buffer } | null
+  }
+}
+interface Timeout {
+  _idleStart: number
+  _idleTimeout: number
+}
+interface PrivateProcess {
+  _getActiveRequests(): WriteRequest[]
+}
+interface PrivateNet {
+  _createServerHandle(address: null, port: -1, addressType: -1, fd: number): Handle | number
+}
+
+const inside = (socket: net.Socket) => socket as unknown as PrivateSocket
+
+/** The descriptor of a socket that is open, else undefined. Node owns it. */
+export function descriptorOf(socket: net.Socket | net.Server): number | undefined {
+  const fd = inside(socket as net.Socket)._handle?.fd
+  return fd !== undefined && fd >= 0 ? fd : undefined
+}
+
+/**
+ * Makes every later write of this socket keep its bytes readable until they are sent. A string written alone is copied
+ * into libuv, where nothing can read it back; turned into a Buffer first, it stays on the write request.
+ */
+export function keepOutputReadable(socket: net.Socket): void {
+  inside(socket)._writableState.decodeStrings = true
+}
+
+/** The write requests in flight, by the handle they belong to: one walk for all sockets of a freeze. */
+export function writesInFlight(): Map<unknown, WriteRequest[]> {
+  const byHandle = new Map<unknown, WriteRequest[]>()
+  for (const request of (process as unknown as PrivateProcess)._getActiveRequests()) {
+    if (request.handle === undefined || !('buffer' in request)) continue
+    const before = byHandle.get(request.handle)
+    if (before === undefined) byHandle.set(request.handle, [request])
+    else before.push(request)
+  }
+  return byHandle
+}
+
+/**
+ * What the app has written and the kernel has not taken: the tail of what is in flight in libuv, then what the stream
+ * buffers. Only true while the event loop does not turn. `undefined` when bytes in flight cannot be read back.
+ */
+export function unsentOutput(socket: net.Socket, inFlight: Map<unknown, WriteRequest[]>): Buffer | undefined {
+  const { _handle: handle, _writableState: state } = inside(socket)
+  const buffered = state.getBuffer()
+  const queued = handle?.writeQueueSize ?? 0
+  if (queued === 0 && buffered.length === 0) return Buffer.alloc(0)
+  const parts: Uint8Array[] = []
+  if (queued > 0) {
+    for (const { buffer } of inFlight.get(handle) ?? []) {
+      if (buffer instanceof Uint8Array) parts.push(buffer)
+      else if (Array.isArray(buffer)) for (const part of buffer) parts.push(part instanceof Uint8Array ? part : toBytes(part.chunk, part.encoding))
+    }
+    const flying = Buffer.concat(parts)
+    if (flying.length < queued) return undefined
+    parts.splice(0, parts.length, flying.subarray(flying.length - queued))
+  }
+  for (const { chunk, encoding } of buffered) parts.push(toBytes(chunk, encoding))
+  return Buffer.concat(parts)
+}
+
+/**
+ * What Node has read and the app has not: the stream's buffer, then the half character a decoder holds. Nothing is
+ * consumed, so giving a socket back after an abort needs no undoing.
+ */
+export function unreadInput(socket: net.Socket): Buffer {
+  const { buffer, bufferIndex, encoding, decoder } = inside(socket)._readableState
+  const parts: Uint8Array[] = []
+  let index = 0
+  for (const chunk of buffer) if (index++ >= (bufferIndex ?? 0)) parts.push(toBytes(chunk, encoding ?? 'utf8'))
+  if (decoder !== null && decoder.lastNeed > 0) parts.push(decoder.lastChar.subarray(0, decoder.lastTotal - decoder.lastNeed))
+  return Buffer.concat(parts)
+}
+
+/** Milliseconds until the socket's own idle timer fires; undefined when it has none. */
+export function idleLeftMs(socket: net.Socket): number | undefined {
+  const timer = timerOf(socket)
+  if (timer === undefined || socket.timeout === undefined || socket.timeout === 0) return undefined
+  // _idleStart is the loop's clock, which began with the process' time origin.
+  return Math.max(1, timer._idleTimeout - Math.max(0, performance.now() - timer._idleStart))
+}
+
+/** Arms the idle timer to fire in `leftMs` once, and after the next activity in the full `timeoutMs`. */
+export function resumeIdleTimer(socket: net.Socket, timeoutMs: number, leftMs: number): void {
+  socket.setTimeout(Math.max(1, Math.min(leftMs, timeoutMs)))
+  const timer = timerOf(socket)
+  if (timer === undefined) socket.setTimeout(timeoutMs)
+  else timer._idleTimeout = timeoutMs
+  socket.timeout = timeoutMs
+}
+
+function timerOf(socket: net.Socket): Timeout | undefined {
+  const key = Object.getOwnPropertySymbols(socket).find((symbol) => symbol.description === 'timeout')
+  return key === undefined ? undefined : ((socket as unknown as Record<symbol, Timeout | null>)[key] ?? undefined)
+}
+
+/**
+ * Holds an adopted socket still: reads and writes wait for `release`, exactly as they do in Node for a socket that is
+ * still connecting (lib/net.js: _writeGeneric, _read and _final wait for 'connect'). Addresses stay known.
+ */
+export function hold(socket: net.Socket, peer: object | undefined): void {
+  // The kernel no longer knows the peer of a reset connection, and while connecting Node does not ask.
+  if (socket.remoteAddress === undefined && peer !== undefined) inside(socket)._peername = peer
+  inside(socket).connecting = true
+}
+
+/** Lets a held socket go: its first read and write happen after this. */
+export function release(socket: net.Socket): void {
+  inside(socket).connecting = false
+  socket.emit('connect')
+}
+
+/**
+ * Closes this process' copy of a socket another process has taken over: no FIN, no 'close', no write callback, nothing the
+ * app could take for the end of the connection. libuv closes the descriptor itself, which also takes it out of epoll: the
+ * other process keeps the description alive, and epoll would go on waking us for it.
+ */
+export function abandon(socket: net.Socket, inFlight: Map<unknown, WriteRequest[]>): void {
+  const ignore = () => {}
+  const { _handle: handle, _writableState: state } = inside(socket)
+  for (const request of inFlight.get(handle) ?? []) request.oncomplete = ignore
+  for (const entry of state.getBuffer()) entry.callback = ignore
+  socket.removeAllListeners()
+  socket.on('error', ignore)
+  socket.destroy()
+}
+
+export interface HeldListener {
+  /** From now on connections are accepted. Throws when listen(2) fails. */
+  release(): void
+}
+
+/**
+ * Listens on an inherited listener without accepting yet: `server.listening` and `server.address()` are as they will be,
+ * but listen(2), and with it the watch for connections, waits for `release`.
+ * @param fd a duplicate the server may own.
+ */
+export function listenHeld(server: net.Server, fd: number, backlog: number): HeldListener {
+  const handle = (net as unknown as PrivateNet)._createServerHandle(null, -1, -1, fd)
+  if (typeof handle === 'number') throw new Error(`the listener (descriptor ${fd}) cannot be opened: errno ${-handle}`)
+  handle.listen = () => 0
+  server.listen({ _handle: handle, backlog } as net.ListenOptions)
+  return {
+    release() {
+      Reflect.deleteProperty(handle, 'listen')
+      // listen(2) on a listening socket only sets its backlog: always the same one, or the queue would shrink.
+      const errno = handle.listen(backlog)
+      if (errno !== 0) throw new Error(`listen failed: errno ${-errno}`)
+    },
+  }
+}
+
+function toBytes(chunk: Uint8Array | string, encoding: BufferEncoding): Uint8Array {
+  return typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
+}
+
+let tested: string | undefined | null = null
+
+/** What of the above this Node does not have, or undefined when all of it is there. */
+export function unsupported(): string | undefined {
+  if (tested === null) tested = selfTest()
+  return tested
+}
+
+function selfTest(): string | undefined {
+  const socket = new net.Socket()
+  try {
+    const { _writableState: writable, _readableState: readable } = inside(socket)
+    keepOutputReadable(socket)
+    if (writable.decodeStrings !== true || typeof writable.getBuffer !== 'function') return 'stream.Writable state'
+    if (typeof readable?.buffer?.[Symbol.iterator] !== 'function') return 'stream.Readable state'
+    if (typeof (process as unknown as PrivateProcess)._getActiveRequests !== 'function') return 'process._getActiveRequests'
+    if (typeof (net as unknown as PrivateNet)._createServerHandle !== 'function') return 'net._createServerHandle'
+    socket.setTimeout(1000)
+    const timer = timerOf(socket)
+    if (typeof timer?._idleTimeout !== 'number' || typeof timer._idleStart !== 'number') return 'socket timer'
+    socket.pause()
+    socket.push(Buffer.from('ab'))
+    if (unreadInput(socket).toString() !== 'ab') return 'stream.Readable buffer'
+    return undefined
+  } catch (error) {
+    return String(error)
+  } finally {
+    socket.destroy()
+  }
+}

@@ -1,0 +1,58 @@
+/** Messages to bytes and back, for one direction of one channel. Pure: no sockets, clock or timers. */
+import { Decoder, Encoder } from 'cbor-x'
+import * as v from 'valibot'
+import { HandoverError, messageOf } from '../errors.js'
+import { checkCbor } from './cbor-limits.js'
+import type { Fields, Message, MessageRow, MessageTable } from './messages.js'
+
+// Nested state is opaque bytes here, so this bounds our own messages only.
+const MESSAGE_DEPTH = 16
+
+const options = { useRecords: false, mapsAsObjects: true, variableMapSize: true, tagUint8Array: false }
+const encoder = new Encoder(options)
+const decoder = new Decoder(options)
+
+export function encodeBody<T extends MessageTable, K extends keyof T & string>(kind: K, fields: Fields<T, K>): Buffer {
+  return encoder.encode([kind, fields])
+}
+
+/**
+ * Decodes and checks a body.
+ * @param from who the other side is: a message only the own side may send is invalid.
+ * @param descriptors how many came with the message, the memfd not counted.
+ * @throws HandoverError HANDOVER_MESSAGE_INVALID
+ */
+export function decodeBody<T extends MessageTable>(
+  table: T,
+  from: MessageRow['from'],
+  body: Uint8Array,
+  descriptors: number,
+): Pick<Message<T>, 'kind' | 'fields'> {
+  checkCbor(body, MESSAGE_DEPTH)
+  const [kind, fields] = readPair(body)
+  const row = typeof kind === 'string' && Object.hasOwn(table, kind) ? table[kind] : undefined
+  if (row === undefined || row.from !== from) invalid(`${from} may not send a message of kind ${JSON.stringify(kind)?.slice(0, 80)}`)
+  const checked = v.safeParse(row.fields, fields)
+  if (!checked.success) {
+    const issue = checked.issues[0]
+    invalid(`"${String(kind)}": ${v.getDotPath(issue) ?? 'its fields'}: ${issue.message}`)
+  }
+  const wanted = row.descriptors === 'sessions' ? (checked.output as { sessions: unknown[] }).sessions.length : row.descriptors
+  if (wanted !== descriptors) invalid(`"${String(kind)}" needs ${wanted} descriptors, ${descriptors} came`)
+  return { kind, fields: checked.output } as Pick<Message<T>, 'kind' | 'fields'>
+}
+
+function readPair(body: Uint8Array): unknown[] {
+  let value: unknown
+  try {
+    value = decoder.decode(body)
+  } catch (cause) {
+    invalid(`its CBOR cannot be decoded: ${messageOf(cause)}`)
+  }
+  if (!Array.isArray(value) || value.length !== 2) invalid('it is not [kind, fields]')
+  return value
+}
+
+function invalid(why: string): never {
+  throw new HandoverError('HANDOVER_MESSAGE_INVALID', `message refused: ${why}`)
+}

@@ -1,0 +1,32 @@
+/** The pieces the message tables are made of. Unknown fields are dropped, so a field may be added without a new version. */
+import * as v from 'valibot'
+
+export const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+export const milliseconds = v.pipe(v.number(), v.finite(), v.minValue(0))
+export const name = v.pipe(v.string(), v.minLength(1), v.maxLength(128))
+export const text = v.pipe(v.string(), v.maxLength(4096))
+export const version = v.pipe(v.number(), v.safeInteger(), v.minValue(1))
+export const checksum = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(0xffffffff))
+export const bytes = v.instance(Uint8Array)
+
+/** Why something was refused or dropped, and how often. */
+export const reason = v.object({
+  reason: text,
+  count,
+  kind: v.optional(name),
+  version: v.optional(version),
+})
+export type ReasonFields = v.InferOutput<typeof reason>
+
+/** A session kind or shared state: the versions it can write, the newest first, or read. */
+export const offered = v.object({ name, writes: v.pipe(v.array(version), v.maxLength(1000)), sessions: count })
+export const readable = v.object({ name, reads: v.pipe(v.array(version), v.maxLength(1000)) })
+export const chosen = v.object({ name, version })
+
+/** p50, p99 and max of the time from the freeze to a session being live, in milliseconds. */
+export const pause = v.object({ p50: milliseconds, p99: milliseconds, max: milliseconds })
+
+export const phaseDuration = v.object({ phase: name, durationMs: milliseconds })
+
+/** Versions of the protocol a side speaks, both ends included. */
+export const protocolRange = v.object({ min: version, max: version })

@@ -1,0 +1,83 @@
+/**
+ * Every message there is: who sends it, how many descriptors come with it, what it says. The types, the checks, the
+ * tables in PROTOCOL.md and the fuzz tests derive from these two literals.
+ *
+ * PROTOCOL_VERSION is bumped when the meaning of a message, its order or its descriptors change; a side states the range
+ * it speaks and the highest common one is used. A field that may be absent can be added without a bump.
+ */
+import * as v from 'valibot'
+import { bytes, checksum, chosen, count, milliseconds, name, offered, pause, phaseDuration, protocolRange, readable, reason, text, version } from './fields.js'
+import { isSessionRecord, MAX_BATCH, type SessionRecord } from './session-record.js'
+
+export const PROTOCOL_VERSION = 1
+export const PROTOCOL_RANGE = { min: 1, max: PROTOCOL_VERSION } as const
+
+export interface MessageRow {
+  readonly from: 'supervisor' | 'runtime' | 'predecessor' | 'successor'
+  /** Descriptors: exactly this many, or one for each entry of `fields.sessions`. */
+  readonly descriptors: number | 'sessions'
+  readonly fields: v.GenericSchema
+}
+export type MessageTable = Readonly<Record<string, MessageRow>>
+
+const request = count
+const listener = v.object({ name, cookie: v.pipe(v.string(), v.regex(/^\d{1,20}$/)) })
+
+/** Between the supervisor and each runtime, for as long as both live. */
+export const CONTROL = {
+  hello: { from: 'runtime', descriptors: 0, fields: v.object({ protocol: protocolRange, pid: count, node: name, release: name }) },
+  welcome: { from: 'supervisor', descriptors: 0, fields: v.object({ protocol: version, generation: version, role: v.picklist(['first', 'successor']) }) },
+  listen: { from: 'runtime', descriptors: 0, fields: v.object({ request, name, host: v.nullable(name), port: v.pipe(count, v.maxValue(65535)), backlog: count }) },
+  listening: { from: 'supervisor', descriptors: 1, fields: v.object({ request }) },
+  unavailable: { from: 'supervisor', descriptors: 0, fields: v.object({ request, reason: text }) },
+  ready: { from: 'runtime', descriptors: 0, fields: v.object({ sessions: v.array(readable), states: v.array(readable) }) },
+  activate: { from: 'supervisor', descriptors: 0, fields: v.object({}) },
+  /** Descriptors: the transfer channel, the other side's pidfd, the fence token. */
+  transfer: {
+    from: 'supervisor',
+    descriptors: 3,
+    fields: v.object({ side: v.picklist(['predecessor', 'successor']), checkMs: milliseconds, freezeMs: milliseconds, drainMs: milliseconds }),
+  },
+  active: { from: 'runtime', descriptors: 0, fields: v.object({ sessions: count, pauseMs: v.nullable(pause), listeners: v.array(listener) }) },
+  committed: { from: 'runtime', descriptors: 0, fields: v.object({ moved: count, phases: v.array(phaseDuration) }) },
+  aborted: {
+    from: 'runtime',
+    descriptors: 0,
+    fields: v.object({ side: v.picklist(['predecessor', 'successor']), outcome: v.picklist(['refused', 'failed']), reasons: v.array(reason), phases: v.array(phaseDuration), pauseMs: v.nullable(pause) }),
+  },
+  drained: { from: 'runtime', descriptors: 0, fields: v.object({ drained: count, dropped: count, reasons: v.array(reason) }) },
+  ask: { from: 'supervisor', descriptors: 0, fields: v.object({ request }) },
+  status: { from: 'runtime', descriptors: 0, fields: v.object({ request, sessions: v.array(v.object({ name, count })), unregistered: count }) },
+} as const satisfies MessageTable
+
+/** Between predecessor and successor, for one transfer. */
+export const TRANSFER = {
+  offer: {
+    from: 'predecessor',
+    descriptors: 0,
+    fields: v.object({ protocol: protocolRange, sessions: v.array(offered), states: v.array(offered), descriptors: count }),
+  },
+  accept: { from: 'successor', descriptors: 0, fields: v.object({ protocol: version, sessions: v.array(chosen), states: v.array(chosen) }) },
+  refuse: { from: 'successor', descriptors: 0, fields: v.object({ reasons: v.array(reason) }) },
+  state: { from: 'predecessor', descriptors: 0, fields: v.object({ name, bytes, checksum }) },
+  batch: {
+    from: 'predecessor',
+    descriptors: 'sessions',
+    fields: v.object({ index: count, sessions: v.pipe(v.array(v.custom<SessionRecord>(isSessionRecord)), v.minLength(1), v.maxLength(MAX_BATCH)) }),
+  },
+  received: { from: 'successor', descriptors: 0, fields: v.object({ index: count }) },
+  manifest: { from: 'predecessor', descriptors: 0, fields: v.object({ frozenAtMs: milliseconds, batches: count, sessions: count, states: count, digest: checksum }) },
+  prepared: { from: 'successor', descriptors: 0, fields: v.object({ digest: checksum }) },
+  commit: { from: 'predecessor', descriptors: 0, fields: v.object({}) },
+  abort: { from: 'predecessor', descriptors: 0, fields: v.object({ reasons: v.array(reason) }) },
+  active: { from: 'successor', descriptors: 0, fields: v.object({}) },
+} as const satisfies MessageTable
+
+export type Fields<T extends MessageTable, K extends keyof T> = v.InferOutput<T[K]['fields']>
+
+/** A message as received: its handler owns the descriptors. */
+export type Message<T extends MessageTable> = {
+  [K in keyof T & string]: { readonly kind: K; readonly fields: Fields<T, K>; readonly descriptors: number[] }
+}[keyof T & string]
+export type ControlMessage = Message<typeof CONTROL>
+export type TransferMessage = Message<typeof TRANSFER>
