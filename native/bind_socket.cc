@@ -1,0 +1,141 @@
+#include <climits>
+
+#include "arguments.h"
+#include "bindings.h"
+#include "posix_listen.h"
+#include "posix_message.h"
+#include "posix_socket.h"
+
+namespace handover {
+namespace {
+
+Napi::Value SocketPair(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  OwnedFd ends[2];
+  const Status status = posix::SocketPair(ends);
+  if (!status.ok()) return Done(env, status);
+  Napi::Array pair = Napi::Array::New(env, 2);
+  pair.Set(0u, ends[0].get());
+  pair.Set(1u, ends[1].get());
+  if (env.IsExceptionPending()) return {};
+  for (OwnedFd& end : ends) end.Release();
+  return pair;
+}
+
+Napi::Value Send(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const int fd = arguments.Descriptor(0, "fd");
+  const std::vector<int> descriptors = arguments.Descriptors(2, "descriptors");
+  if (descriptors.size() > posix::kMaxDescriptors) {
+    arguments.Reject(Napi::RangeError::New(
+        info.Env(), "descriptors must be at most 253, the kernel's limit for one message (SCM_MAX_FD); there are " +
+                        std::to_string(descriptors.size())));
+  }
+  // Last: reading the array may have run JavaScript, which may have detached the payload's memory.
+  const Bytes payload = arguments.NonEmptyBytes(1, "payload");
+  if (arguments.failed()) return {};
+  bool sent = false;
+  const Status status = posix::Send(fd, payload.data, payload.length, descriptors, &sent);
+  if (!status.ok()) return Done(info.Env(), status);
+  return Napi::Boolean::New(info.Env(), sent);
+}
+
+Napi::Value Receive(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const int fd = arguments.Descriptor(0, "fd");
+  const Bytes into = arguments.NonEmptyBytes(1, "into");
+  if (arguments.failed()) return {};
+  const Napi::Env env = info.Env();
+  posix::Received received;
+  const Status status = posix::Receive(fd, into.data, into.length, &received);
+  if (!status.ok() || received.would_block) return Done(env, status);
+
+  Napi::Array descriptors = Napi::Array::New(env, received.descriptors.size());
+  for (uint32_t index = 0; index < received.descriptors.size() && !env.IsExceptionPending(); index++) {
+    descriptors.Set(index, received.descriptors[index].get());
+  }
+  Napi::Object result = Napi::Object::New(env);
+  if (!env.IsExceptionPending()) result.Set("bytes", static_cast<double>(received.bytes));
+  if (!env.IsExceptionPending()) result.Set("descriptors", descriptors);
+  if (env.IsExceptionPending()) return {};
+  for (OwnedFd& descriptor : received.descriptors) descriptor.Release();
+  return result;
+}
+
+Napi::Value PeerCredentials(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const int fd = arguments.Descriptor(0, "fd");
+  if (arguments.failed()) return {};
+  posix::PeerCredentials peer;
+  const Status status = posix::GetPeerCredentials(fd, &peer);
+  if (!status.ok()) return Done(info.Env(), status);
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("pid", peer.pid);
+  result.Set("uid", peer.uid);
+  result.Set("gid", peer.gid);
+  return result;
+}
+
+Napi::Value SocketCookie(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const int fd = arguments.Descriptor(0, "fd");
+  if (arguments.failed()) return {};
+  uint64_t cookie = 0;
+  const Status status = posix::GetSocketCookie(fd, &cookie);
+  if (!status.ok()) return Done(info.Env(), status);
+  return Napi::BigInt::New(info.Env(), cookie);
+}
+
+Napi::Value QueueSizes(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const int fd = arguments.Descriptor(0, "fd");
+  if (arguments.failed()) return {};
+  posix::QueueSizes sizes;
+  const Status status = posix::GetQueueSizes(fd, &sizes);
+  if (!status.ok()) return Done(info.Env(), status);
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("receive", sizes.receive);
+  result.Set("send", sizes.send);
+  return result;
+}
+
+Napi::Value SocketOptions(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const int fd = arguments.Descriptor(0, "fd");
+  if (arguments.failed()) return {};
+  posix::SocketOptions options;
+  const Status status = posix::GetSocketOptions(fd, &options);
+  if (!status.ok()) return Done(info.Env(), status);
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("noDelay", options.no_delay);
+  result.Set("keepAlive", options.keep_alive);
+  result.Set("keepAliveIdleSeconds", options.keep_alive_idle_seconds);
+  return result;
+}
+
+Napi::Value ListenTcp(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const std::string address = arguments.String(0, "address");
+  const auto port = static_cast<uint16_t>(arguments.Integer(1, "port", 0, 65535));
+  const int backlog = static_cast<int>(arguments.Integer(2, "backlog", 0, INT_MAX));
+  const bool ipv6_only = arguments.Boolean(3, "ipv6Only");
+  if (arguments.failed()) return {};
+  OwnedFd listener;
+  const Status status = posix::ListenTcp(address.c_str(), port, backlog, ipv6_only, &listener);
+  return GiveDescriptor(info.Env(), status, &listener);
+}
+
+}  // namespace
+
+void BindSockets(Napi::Object exports) {
+  Bind<SocketPair>(exports, "socketpair");
+  Bind<Send>(exports, "send");
+  Bind<Receive>(exports, "receive");
+  Bind<PeerCredentials>(exports, "peerCredentials");
+  Bind<SocketCookie>(exports, "socketCookie");
+  Bind<QueueSizes>(exports, "queueSizes");
+  Bind<SocketOptions>(exports, "socketOptions");
+  Bind<ListenTcp>(exports, "listenTcp");
+}
+
+}  // namespace handover

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "status.h"
+
+namespace handover::posix {
+
+struct PeerCredentials {
+  pid_t pid = 0;
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
+struct QueueSizes {
+  int receive = 0;
+  int send = 0;
+};
+
+struct SocketOptions {
+  bool no_delay = false;
+  bool keep_alive = false;
+  int keep_alive_idle_seconds = 0;
+};
+
+/// SO_PEERCRED: who made the other end.
+Status GetPeerCredentials(int fd, PeerCredentials* credentials);
+/// SO_COOKIE: the same through every duplicate of a socket.
+Status GetSocketCookie(int fd, uint64_t* cookie);
+/// SIOCINQ and SIOCOUTQ.
+Status GetQueueSizes(int fd, QueueSizes* sizes);
+Status GetSocketOptions(int fd, SocketOptions* options);
+
+}  // namespace handover::posix
