@@ -121,7 +121,7 @@ export function resumeIdleTimer(socket: net.Socket, timeoutMs: number, leftMs: n
   const timer = timerOf(socket)
   if (timer === undefined) socket.setTimeout(timeoutMs)
   else timer._idleTimeout = timeoutMs
-  socket.timeout = timeoutMs
+  ;(socket as { timeout?: number }).timeout = timeoutMs
 }
 
 function timerOf(socket: net.Socket): Timeout | undefined {
@@ -155,6 +155,11 @@ export function abandon(socket: net.Socket, inFlight: Map<unknown, WriteRequest[
   const { _handle: handle, _writableState: state } = inside(socket)
   for (const request of inFlight.get(handle) ?? []) request.oncomplete = ignore
   for (const entry of state.getBuffer()) entry.callback = ignore
+  // The callbacks of end(): destroy() would call them with an error.
+  for (const key of Object.getOwnPropertySymbols(state)) {
+    const value = key.description?.startsWith('kOnFinished') ? (state as unknown as Record<symbol, unknown>)[key] : undefined
+    if (Array.isArray(value)) value.length = 0
+  }
   socket.removeAllListeners()
   socket.on('error', ignore)
   socket.destroy()

@@ -7,7 +7,7 @@ export const name = v.pipe(v.string(), v.minLength(1), v.maxLength(128))
 export const text = v.pipe(v.string(), v.maxLength(4096))
 export const version = v.pipe(v.number(), v.safeInteger(), v.minValue(1))
 export const checksum = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(0xffffffff))
-export const bytes = v.instance(Uint8Array)
+export const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array)
 
 /** Why something was refused or dropped, and how often. */
 export const reason = v.object({

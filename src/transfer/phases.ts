@@ -1,0 +1,139 @@
+/**
+ * The transaction, as one table: in which phase a side is, what may happen there, where that leads. The code takes every
+ * step through it; PROTOCOL.md's table and the exhaustive tests are made from it.
+ *
+ * Events are the messages of TRANSFER, what a side does itself (`sent`, `failed`), and the three ways of a peer to be
+ * lost: `eof`, `silence` (the deadline passed), `invalid` (a message that does not check out).
+ *
+ * `fence`: before the step is taken the other process is dead, and known to be (fence.ts). Silence is not death.
+ */
+
+export type Side = 'predecessor' | 'successor'
+
+export interface Step {
+  readonly to: string
+  readonly fence?: true
+}
+
+export interface Phase {
+  /** What the side does here, for PROTOCOL.md. */
+  readonly does: string
+  /** True where this side may read and write the sessions' sockets. */
+  readonly owns: boolean
+  /** Which deadline turns quiet into `silence`. */
+  readonly deadline?: 'check' | 'freeze' | 'twice freeze'
+  readonly on: Readonly<Record<string, Step>>
+}
+
+export const PHASES = {
+  predecessor: {
+    check: {
+      does: 'serves; has sent `offer` and waits for the answer',
+      owns: true,
+      deadline: 'check',
+      on: {
+        accept: { to: 'transfer' },
+        refuse: { to: 'thawed' },
+        eof: { to: 'thawed' },
+        silence: { to: 'thawed' },
+        invalid: { to: 'thawed' },
+      },
+    },
+    transfer: {
+      does: 'frozen, its event loop stands still; captures and sends states and batches, then `manifest`',
+      owns: false,
+      deadline: 'freeze',
+      on: {
+        received: { to: 'transfer' },
+        sent: { to: 'vote' },
+        failed: { to: 'thawed' },
+        refuse: { to: 'thawed' },
+        // No fence: without the manifest the successor never reads.
+        eof: { to: 'thawed' },
+        silence: { to: 'thawed' },
+        invalid: { to: 'thawed' },
+      },
+    },
+    vote: {
+      does: 'frozen; has sent the whole manifest and waits for the vote',
+      owns: false,
+      deadline: 'freeze',
+      on: {
+        received: { to: 'vote' },
+        prepared: { to: 'commit' },
+        refuse: { to: 'thawed' },
+        failed: { to: 'thawed', fence: true },
+        eof: { to: 'thawed', fence: true },
+        silence: { to: 'thawed', fence: true },
+        invalid: { to: 'thawed', fence: true },
+      },
+    },
+    commit: {
+      does: 'frozen; has sent `commit` and waits for `active`',
+      owns: false,
+      deadline: 'freeze',
+      on: {
+        active: { to: 'drain' },
+        failed: { to: 'thawed', fence: true },
+        eof: { to: 'thawed', fence: true },
+        silence: { to: 'thawed', fence: true },
+        invalid: { to: 'thawed', fence: true },
+      },
+    },
+    drain: { does: 'has closed its copies; serves what could not move until it ends or the deadline', owns: false, on: {} },
+    thawed: { does: 'serves on with every session, as if nothing had been', owns: true, on: {} },
+  },
+  successor: {
+    check: {
+      does: 'waits for `offer`, answers `accept` or `refuse`',
+      owns: false,
+      deadline: 'check',
+      on: {
+        offer: { to: 'transfer' },
+        failed: { to: 'aborted' },
+        eof: { to: 'aborted' },
+        silence: { to: 'aborted' },
+        invalid: { to: 'aborted' },
+      },
+    },
+    transfer: {
+      does: 'restores states and adopts sessions, held still; acknowledges each batch',
+      owns: false,
+      deadline: 'twice freeze',
+      on: {
+        state: { to: 'transfer' },
+        batch: { to: 'transfer' },
+        manifest: { to: 'vote' },
+        failed: { to: 'aborted' },
+        abort: { to: 'aborted' },
+        eof: { to: 'aborted' },
+        silence: { to: 'aborted' },
+        invalid: { to: 'aborted' },
+      },
+    },
+    vote: {
+      does: 'has everything and has answered `prepared`; waits for `commit`',
+      owns: false,
+      deadline: 'twice freeze',
+      on: {
+        commit: { to: 'active' },
+        abort: { to: 'aborted' },
+        // The manifest is complete: when the predecessor is lost, all of it goes on here.
+        eof: { to: 'active', fence: true },
+        silence: { to: 'active', fence: true },
+        // Whoever sends garbage still lives: closing the channel gives everything back to it.
+        invalid: { to: 'aborted' },
+      },
+    },
+    active: { does: 'has said `active` and only then begins to read: it serves', owns: true, on: {} },
+    aborted: { does: 'closes what it adopted, without a byte read or written', owns: false, on: {} },
+  },
+} as const satisfies Record<Side, Record<string, Phase>>
+
+export type PhaseOf<S extends Side> = keyof (typeof PHASES)[S] & string
+
+/** Where `event` leads from `phase`, or undefined when it may not happen there (the caller treats it as `invalid`). */
+export function stepOf<S extends Side>(side: S, phase: PhaseOf<S>, event: string): (Step & { to: PhaseOf<S> }) | undefined {
+  const { on } = PHASES[side][phase] as Phase
+  return Object.hasOwn(on, event) ? (on[event] as Step & { to: PhaseOf<S> }) : undefined
+}

@@ -1,0 +1,214 @@
+/**
+ * The side that takes over. It builds everything held still, votes, and reads its first byte only after it has said
+ * `active`. It runs by the event loop: nobody is served here yet.
+ */
+import { binding } from '../sys/binding.js'
+import { nowMs } from '../sys/clock.js'
+import type { Link } from '../sys/link.js'
+import type { ReasonFields } from '../wire/fields.js'
+import { type Fields, PROTOCOL_RANGE, type TRANSFER, type TransferMessage } from '../wire/messages.js'
+import { digestSession } from '../wire/session-record.js'
+import type { Fence } from './fence.js'
+import { type PhaseOf, PHASES, type Phase, stepOf } from './phases.js'
+import { type Accept, type Deadlines, type Ending, type PhaseDuration, reasonsOf, Refusal, type Sink } from './types.js'
+
+/** Reasons kept word by word; beyond, the same kind of failure is only counted. */
+const MAX_REASONS = 20
+
+export class Successor {
+  readonly #link: Link<typeof TRANSFER>
+  readonly #fence: Fence
+  readonly #sink: Sink
+  readonly #deadlines: Deadlines
+  readonly #onEnding: (ending: Ending) => void
+  readonly #phases: PhaseDuration[] = []
+  readonly #reasons: ReasonFields[] = []
+  #phase: PhaseOf<'successor'> = 'check'
+  #since = nowMs()
+  #timer: NodeJS.Timeout | undefined
+  #offer: Fields<typeof TRANSFER, 'offer'> | undefined
+  #accept: Accept | undefined
+  #outcome: 'refused' | 'failed' = 'failed'
+  #received = { states: 0, batches: 0, sessions: 0, digest: 0 }
+  #frozenAtMs = 0
+
+  /** Takes over link and fence; `onEnding` is called once. */
+  constructor(link: Link<typeof TRANSFER>, fence: Fence, sink: Sink, deadlines: Deadlines, onEnding: (ending: Ending) => void) {
+    this.#link = link
+    this.#fence = fence
+    this.#sink = sink
+    this.#deadlines = deadlines
+    this.#onEnding = onEnding
+  }
+
+  start(): void {
+    this.#awaitNext()
+    this.#link.start({
+      onMessage: (message) => this.#onMessage(message),
+      onEnd: (error) => this.#lose(error ? 'invalid' : 'eof', error?.message ?? `the predecessor closed its channel in phase ${this.#phase}`),
+    })
+  }
+
+  #onMessage(message: TransferMessage): void {
+    const step = stepOf('successor', this.#phase, message.kind)
+    if (step === undefined) {
+      for (const fd of message.descriptors) binding().close(fd)
+      this.#lose('invalid', `the predecessor sent "${message.kind}" in phase ${this.#phase}`)
+      return
+    }
+    this.#awaitNext()
+    switch (message.kind) {
+      case 'offer':
+        this.#choose(message.fields)
+        return
+      case 'state':
+        this.#restoreState(message.fields)
+        return
+      case 'batch':
+        this.#adopt(message.fields, message.descriptors)
+        return
+      case 'manifest':
+        this.#vote(message.fields)
+        return
+      case 'abort':
+        this.#reasons.push(...message.fields.reasons)
+        this.#step('abort')
+        return
+      case 'commit':
+        this.#step('commit')
+        return
+    }
+  }
+
+  #choose(offer: Fields<typeof TRANSFER, 'offer'>): void {
+    const protocol = Math.min(offer.protocol.max, PROTOCOL_RANGE.max)
+    try {
+      if (protocol < Math.max(offer.protocol.min, PROTOCOL_RANGE.min)) {
+        const reason = `the predecessor speaks transfer protocol ${offer.protocol.min} to ${offer.protocol.max}, the successor ${PROTOCOL_RANGE.min} to ${PROTOCOL_RANGE.max}`
+        throw new Refusal([{ reason, count: 1 }])
+      }
+      const accept = this.#sink.choose(offer)
+      this.#offer = offer
+      this.#accept = accept
+      this.#step('offer')
+      this.#link.send('accept', { protocol, ...accept })
+    } catch (error) {
+      this.#refuse(error)
+    }
+  }
+
+  #restoreState({ name, bytes, checksum }: Fields<typeof TRANSFER, 'state'>): void {
+    const choice = this.#accept?.states.find((state) => state.name === name)
+    if (choice === undefined) {
+      this.#lose('invalid', `the predecessor sent shared state "${name}", which was not agreed`)
+      return
+    }
+    this.#received.states++
+    try {
+      this.#sink.restoreState(choice, bytes, checksum)
+    } catch (error) {
+      this.#refuse(error)
+    }
+  }
+
+  #adopt({ index, sessions }: Fields<typeof TRANSFER, 'batch'>, descriptors: number[]): void {
+    const received = this.#received
+    if (index !== received.batches) {
+      for (const fd of descriptors) binding().close(fd)
+      this.#lose('invalid', `batch ${index} came where ${received.batches} was due`)
+      return
+    }
+    for (const [position, record] of sessions.entries()) {
+      const offered = this.#offer?.sessions[record[1]]
+      const choice = this.#accept?.sessions.find((kind) => kind.name === offered?.name)
+      received.digest = digestSession(received.digest, record)
+      try {
+        if (choice === undefined) {
+          binding().close(descriptors[position] as number)
+          throw new Refusal([{ reason: `sessions of kind ${offered?.name ?? record[1]} were not agreed`, count: 1 }])
+        }
+        this.#sink.adopt(choice, record, descriptors[position] as number)
+      } catch (error) {
+        this.#note(error)
+      }
+    }
+    received.sessions += sessions.length
+    received.batches++
+    // A whole batch is tried before it is refused: its reasons are worth more than its time.
+    if (this.#reasons.length > 0) this.#refuse(new Refusal(this.#reasons.splice(0)))
+    else this.#link.send('received', { index })
+  }
+
+  #vote(manifest: Fields<typeof TRANSFER, 'manifest'>): void {
+    const { states, batches, sessions, digest } = this.#received
+    if (manifest.states !== states || manifest.batches !== batches || manifest.sessions !== sessions || manifest.digest !== digest) {
+      this.#lose('invalid', `the manifest names ${manifest.sessions} sessions, ${manifest.states} states, digest ${manifest.digest}; here are ${sessions}, ${states}, ${digest}`)
+      return
+    }
+    this.#frozenAtMs = manifest.frozenAtMs
+    this.#step('manifest')
+    this.#link.send('prepared', { digest })
+  }
+
+  #note(error: unknown): void {
+    for (const reason of reasonsOf(error)) {
+      const same = this.#reasons.find((known) => known.kind === reason.kind && (known.reason === reason.reason || this.#reasons.length >= MAX_REASONS))
+      if (same === undefined) this.#reasons.push({ ...reason })
+      else same.count += reason.count
+    }
+  }
+
+  #refuse(error: unknown): void {
+    this.#note(error)
+    this.#outcome = 'refused'
+    this.#link.send('refuse', { reasons: this.#reasons })
+    this.#step('failed')
+  }
+
+  #lose(event: 'eof' | 'silence' | 'invalid', reason: string): void {
+    if (stepOf('successor', this.#phase, event) === undefined) return
+    if (this.#reasons.length === 0) this.#reasons.push({ reason, count: 1 })
+    this.#step(event)
+  }
+
+  #step(event: string): void {
+    const step = stepOf('successor', this.#phase, event)
+    if (step === undefined) throw new Error(`${event} cannot happen in phase ${this.#phase} of the successor`)
+    if (step.fence) this.#fence.ensureDead()
+    if (step.to === this.#phase) return
+    const now = nowMs()
+    this.#phases.push({ phase: this.#phase, durationMs: now - this.#since })
+    this.#since = now
+    this.#phase = step.to
+    if (step.to === 'active') this.#activate()
+    else if (step.to === 'aborted') this.#abort()
+    else this.#awaitNext()
+  }
+
+  #activate(): void {
+    // Said before the first byte is read: a predecessor that hears end of file without it may thaw.
+    this.#link.sendBefore(nowMs() + this.#deadlines.freezeMs, 'active', {})
+    this.#end()
+    this.#onEnding({ outcome: 'active', ...this.#sink.activate(this.#frozenAtMs) })
+  }
+
+  #abort(): void {
+    this.#end()
+    this.#sink.discard()
+    this.#onEnding({ outcome: this.#outcome, reasons: this.#reasons, phases: this.#phases, pauseMs: null })
+  }
+
+  #end(): void {
+    clearTimeout(this.#timer)
+    this.#link.close()
+    this.#fence.close()
+  }
+
+  #awaitNext(): void {
+    clearTimeout(this.#timer)
+    const { deadline } = PHASES.successor[this.#phase] as Phase
+    if (deadline === undefined) return
+    const ms = deadline === 'check' ? this.#deadlines.checkMs : this.#deadlines.freezeMs * 2
+    this.#timer = setTimeout(() => this.#lose('silence', `the predecessor was silent for ${ms} ms in phase ${this.#phase}`), ms)
+  }
+}
