@@ -1,0 +1,104 @@
+/** The chat server under `handover run`, driven through the command line as a person would. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import type { UpgradeResult } from 'handover/supervisor'
+
+const READY_WITHIN_MS = 30_000
+
+export const CLI = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+export const RELEASES = {
+  'chat-1': fileURLToPath(new URL('../chat/release-1.js', import.meta.url)),
+  'chat-2': fileURLToPath(new URL('../chat/release-2.js', import.meta.url)),
+} as const
+
+export class ChatService {
+  readonly directory: string
+  readonly port: number
+  readonly #supervisor: ChildProcess
+  readonly #log: string[]
+
+  private constructor(directory: string, port: number, supervisor: ChildProcess, log: string[]) {
+    this.directory = directory
+    this.port = port
+    this.#supervisor = supervisor
+    this.#log = log
+  }
+
+  /** Starts release 1 and resolves when it serves. `onLine` gets what service and supervisor print. */
+  static async start(onLine: (line: string) => void): Promise<ChatService> {
+    const directory = await mkdtemp(join(tmpdir(), 'handover-chat-'))
+    // In a process group of its own: Ctrl-C must reach it through us, in order, and not at the same time as us.
+    const supervisor = spawn(process.execPath, [CLI, 'run', '--name', 'chat', '--', 'node', RELEASES['chat-1']], {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: environment(directory),
+    })
+    const log: string[] = []
+    const port = await new Promise<number>((resolve, reject) => {
+      const onOutput = (line: string): void => {
+        onLine(line)
+        log.push(line)
+        if (log.length > 40) log.shift()
+        const serving = / serves 127\.0\.0\.1:(\d+) /.exec(line)
+        if (serving) resolve(Number(serving[1]))
+      }
+      createInterface(supervisor.stdout).on('line', onOutput)
+      createInterface(supervisor.stderr).on('line', onOutput)
+      supervisor.once('error', reject)
+      supervisor.once('close', () => reject(new Error(`the supervisor ended:\n${log.join('\n')}`)))
+      setTimeout(() => reject(new Error(`no release was ready within ${READY_WITHIN_MS} ms`)), READY_WITHIN_MS).unref()
+    }).catch(async (error: unknown) => {
+      supervisor.kill()
+      await rm(directory, { recursive: true, force: true })
+      throw error
+    })
+    return new ChatService(directory, port, supervisor, log)
+  }
+
+  /** `handover upgrade -- node RELEASE`, with its result. */
+  async upgrade(release: keyof typeof RELEASES): Promise<UpgradeResult> {
+    const args = [CLI, 'upgrade', '--name', 'chat', '--json', '--', 'node', RELEASES[release]]
+    const stdio = ['ignore', 'pipe', 'pipe'] as const
+    const command = spawn(process.execPath, args, { stdio: [...stdio], env: environment(this.directory) })
+    let stdout = ''
+    let stderr = ''
+    command.stdout!.on('data', (chunk) => (stdout += chunk))
+    command.stderr!.on('data', (chunk) => (stderr += chunk))
+    const [code] = (await once(command, 'close')) as [number | null]
+    try {
+      return JSON.parse(stdout.trim().split('\n').at(-1)!) as UpgradeResult
+    } catch {
+      throw new Error(`handover upgrade ended with ${code} and no result:\n${stderr}${this.#log.join('\n')}`)
+    }
+  }
+
+  get hasEnded(): boolean {
+    return this.#supervisor.exitCode !== null || this.#supervisor.signalCode !== null
+  }
+
+  /** It ended because it was told to. */
+  get endedWell(): boolean {
+    return this.#supervisor.exitCode === 0
+  }
+
+  ended(): Promise<unknown> {
+    return this.hasEnded ? Promise.resolve() : once(this.#supervisor, 'close')
+  }
+
+  /** SIGTERM stops supervisor and service in order; the private directory goes too. */
+  async stop(): Promise<void> {
+    const ended = this.ended()
+    this.#supervisor.kill('SIGTERM')
+    await ended
+    await rm(this.directory, { recursive: true, force: true })
+  }
+}
+
+function environment(directory: string): NodeJS.ProcessEnv {
+  return { ...process.env, XDG_RUNTIME_DIR: directory, PORT: process.env['PORT'] ?? '0' }
+}

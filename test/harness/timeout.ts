@@ -1,0 +1,34 @@
+/** Timeouts only bound failure: a test waits for a fact, and for no longer than this. Slow machines scale them all. */
+
+const scale = Number(process.env['HANDOVER_TEST_TIMEOUT_SCALE'] ?? 1)
+
+export const scaled = (ms: number): number => ms * scale
+
+/** What a fact may take before the test that waits for it fails. */
+export const FACT_WITHIN_MS = scaled(20_000)
+
+/** The promise's own end, or an error that names what was waited for. */
+export async function within<T>(promise: Promise<T>, what: string | (() => string), ms = FACT_WITHIN_MS): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const expired = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`not within ${ms} ms: ${typeof what === 'string' ? what : what()}`))
+    }, ms)
+  })
+  try {
+    return await Promise.race([promise, expired])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Looks at the world until the fact is there: for facts of the kernel that nothing announces. */
+export async function until(fact: () => boolean, what: string | (() => string), ms = FACT_WITHIN_MS): Promise<void> {
+  const giveUpAt = performance.now() + ms
+  while (!fact()) {
+    if (performance.now() > giveUpAt) {
+      throw new Error(`not within ${ms} ms: ${typeof what === 'string' ? what : what()}`)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 2))
+  }
+}
