@@ -14,6 +14,7 @@ import { type Accept, type Deadlines, type Ending, type PhaseDuration, reasonsOf
 
 /** Reasons kept word by word; beyond, the same kind of failure is only counted. */
 const MAX_REASONS = 20
+const REFUSE_MS = 1000
 
 export class Successor {
   readonly #link: Link<typeof TRANSFER>
@@ -161,7 +162,8 @@ export class Successor {
   #refuse(error: unknown): void {
     this.#note(error)
     this.#outcome = 'refused'
-    this.#link.send('refuse', { reasons: this.#reasons })
+    // Waits for room: the channel is closed next, and without these words the predecessor would only see end of file.
+    this.#link.sendBefore(nowMs() + REFUSE_MS, 'refuse', { reasons: this.#reasons })
     this.#step('failed')
   }
 
@@ -187,7 +189,8 @@ export class Successor {
 
   #activate(): void {
     // Said before the first byte is read: a predecessor that hears end of file without it may thaw.
-    this.#link.sendBefore(nowMs() + this.#deadlines.freezeMs, 'active', {})
+    const said = this.#link.sendBefore(nowMs() + this.#deadlines.freezeMs, 'active', {})
+    if (!said) this.#fence.ensureDead()
     this.#end()
     this.#onEnding({ outcome: 'active', ...this.#sink.activate(this.#frozenAtMs) })
   }
@@ -209,6 +212,14 @@ export class Successor {
     const { deadline } = PHASES.successor[this.#phase] as Phase
     if (deadline === undefined) return
     const ms = deadline === 'check' ? this.#deadlines.checkMs : this.#deadlines.freezeMs * 2
-    this.#timer = setTimeout(() => this.#lose('silence', `the predecessor was silent for ${ms} ms in phase ${this.#phase}`), ms)
+    this.#timer = setTimeout(() => this.#onDeadline(ms), ms)
+  }
+
+  #onDeadline(ms: number): void {
+    // Timers run before the poll for input: after a long turn of our own the answer may lie there, unread.
+    const message = this.#link.receiveBefore(nowMs())
+    if ('fields' in message) this.#onMessage(message)
+    else if (message.kind === 'silence') this.#lose('silence', `the predecessor was silent for ${ms} ms in phase ${this.#phase}`)
+    else this.#lose(message.kind, message.reason)
   }
 }

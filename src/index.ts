@@ -1,0 +1,18 @@
+/** The public API: what a server links. */
+import { netTransport } from './adapters/net.js'
+import { joinWith } from './runtime/join.js'
+import type { JoinOptions, Runtime } from './runtime/types.js'
+
+export { type ErrorCode, ERRORS, HandoverError } from './errors.js'
+export type {
+  JoinOptions, ListenOptions, Logger, Migration, Runtime, SessionDefinition, SessionKind, StateDefinition,
+} from './runtime/types.js'
+
+/**
+ * Makes this process a runtime of the supervisor that started it; without one it stands alone and everything but moving
+ * works the same. Once in a process.
+ * @throws HandoverError HANDOVER_ADDON_MISSING, HANDOVER_CHANNEL_CLOSED, HANDOVER_USAGE
+ */
+export function join(options: JoinOptions = {}): Promise<Runtime> {
+  return joinWith(netTransport, options)
+}

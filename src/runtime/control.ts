@@ -1,0 +1,101 @@
+/** The runtime's end of the channel to its supervisor: requests with answers, and what the supervisor says of itself. */
+import { HandoverError } from '../errors.js'
+import { binding } from '../sys/binding.js'
+import { Link } from '../sys/link.js'
+import { CONTROL, type ControlMessage, type Fields, PROTOCOL_RANGE } from '../wire/messages.js'
+
+/** The supervisor says on which descriptor the channel is. */
+export const CHANNEL_VARIABLE = 'HANDOVER_CHANNEL'
+
+export type Told = Extract<ControlMessage, { kind: 'activate' | 'transfer' | 'ask' }>
+
+export class Control {
+  readonly #link: Link<typeof CONTROL>
+  readonly #listens = new Map<number, (answer: number | HandoverError) => void>()
+  #nextRequest = 1
+  #welcomed: ((welcome: Fields<typeof CONTROL, 'welcome'> | HandoverError) => void) | undefined
+  #onTold: (message: Told) => void = () => {}
+  #onLost: (error: HandoverError | undefined) => void = () => {}
+
+  private constructor(link: Link<typeof CONTROL>) {
+    this.#link = link
+  }
+
+  /** Says hello on the inherited channel. */
+  static async connect(
+    descriptor: number,
+    release: string,
+  ): Promise<{ control: Control; welcome: Fields<typeof CONTROL, 'welcome'> }> {
+    // Programs this one starts must not hold the channel: its end of file tells the supervisor that this process is gone.
+    binding().setCloseOnExec(descriptor, true)
+    const control = new Control(new Link(descriptor, CONTROL, 'supervisor'))
+    const welcome = await new Promise<Fields<typeof CONTROL, 'welcome'>>((resolve, reject) => {
+      control.#welcomed = (answer) => (answer instanceof HandoverError ? reject(answer) : resolve(answer))
+      control.#link.start({ onMessage: (message) => control.#onMessage(message), onEnd: (error) => control.#lose(error) })
+      control.#link.send('hello', { protocol: PROTOCOL_RANGE, pid: process.pid, node: process.versions.node, release })
+    })
+    return { control, welcome }
+  }
+
+  /** Who hears what the supervisor says from now on. */
+  handle(onTold: (message: Told) => void, onLost: (error: HandoverError | undefined) => void): void {
+    this.#onTold = onTold
+    this.#onLost = onLost
+  }
+
+  send: Link<typeof CONTROL>['send'] = (kind, fields, descriptors) => this.#link.send(kind, fields, descriptors)
+
+  /** Asks for the listening socket of that name. The caller owns the descriptor. */
+  async listen(fields: Omit<Fields<typeof CONTROL, 'listen'>, 'request'>): Promise<number> {
+    const request = this.#nextRequest++
+    const answer = await new Promise<number | HandoverError>((resolve) => {
+      this.#listens.set(request, resolve)
+      this.#link.send('listen', { request, ...fields })
+    })
+    if (answer instanceof HandoverError) throw answer
+    return answer
+  }
+
+  /** From now on the channel alone does not keep the process alive. */
+  unref(): void {
+    this.#link.unref()
+  }
+
+  #onMessage(message: ControlMessage): void {
+    switch (message.kind) {
+      case 'welcome':
+        this.#welcomed?.(message.fields)
+        return
+      case 'listening':
+        this.#answer(message.fields.request, message.descriptors[0] as number)
+        return
+      case 'unavailable':
+        this.#answer(message.fields.request, new HandoverError('HANDOVER_LISTEN_REFUSED', message.fields.reason))
+        return
+      case 'activate':
+      case 'transfer':
+      case 'ask':
+        this.#onTold(message)
+        return
+    }
+  }
+
+  #answer(request: number, answer: number | HandoverError): void {
+    const resolve = this.#listens.get(request)
+    this.#listens.delete(request)
+    if (resolve !== undefined) resolve(answer)
+    else if (typeof answer === 'number') binding().close(answer)
+  }
+
+  #lose(error: HandoverError | undefined): void {
+    const lost = error ?? new HandoverError('HANDOVER_CHANNEL_CLOSED', 'the supervisor closed its channel')
+    this.#welcomed?.(lost)
+    for (const request of [...this.#listens.keys()]) this.#answerLost(request, lost)
+    this.#onLost(error)
+  }
+
+  #answerLost(request: number, lost: HandoverError): void {
+    this.#listens.get(request)?.(lost)
+    this.#listens.delete(request)
+  }
+}

@@ -1,0 +1,40 @@
+/** How a program becomes a runtime. */
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join as joinPath, resolve } from 'node:path'
+import { HandoverError } from '../errors.js'
+import { CHANNEL_VARIABLE, Control } from './control.js'
+import { JoinedRuntime } from './runtime.js'
+import type { Transport } from './transport.js'
+import type { JoinOptions, Runtime } from './types.js'
+
+let joined = false
+
+/** `join` for one transport; see src/index.ts. */
+export async function joinWith(transport: Transport, options: JoinOptions): Promise<Runtime> {
+  if (joined) throw new HandoverError('HANDOVER_USAGE', 'join() was called twice in this process: share the runtime it returned')
+  joined = true
+  const channel = process.env[CHANNEL_VARIABLE]
+  // Programs this one starts are not the supervisor's runtimes.
+  delete process.env[CHANNEL_VARIABLE]
+  if (channel === undefined) return new JoinedRuntime(undefined, 1, transport, options.logger)
+  if (!/^\d{1,9}$/.test(channel)) throw new HandoverError('HANDOVER_USAGE', `${CHANNEL_VARIABLE} must be a descriptor, not ${JSON.stringify(channel)}`)
+  const { control, welcome } = await Control.connect(Number(channel), options.release ?? defaultRelease())
+  return new JoinedRuntime(control, welcome.generation, transport, options.logger)
+}
+
+/** name@version of the package the main script belongs to, or the script itself. */
+function defaultRelease(): string {
+  const script = resolve(process.argv[1] ?? '.')
+  for (let folder = dirname(script); ; folder = dirname(folder)) {
+    const file = joinPath(folder, 'package.json')
+    if (existsSync(file)) {
+      try {
+        const { name, version } = JSON.parse(readFileSync(file, 'utf8')) as { name?: unknown; version?: unknown }
+        if (typeof name === 'string' && typeof version === 'string') return `${name}@${version}`.slice(0, 128)
+      } catch {
+        // Not a package.json one can read: look further up.
+      }
+    }
+    if (dirname(folder) === folder) return script.slice(-128)
+  }
+}

@@ -1,0 +1,93 @@
+/** The listening sockets of this process and the connections that came through them. */
+import type { Server, Socket } from 'node:net'
+import { HandoverError, messageOf } from '../errors.js'
+import { binding } from '../sys/binding.js'
+import { type HeldListener, listenHeld, unsupported } from '../sys/node-internals.js'
+import { checkName } from './sessions.js'
+import type { ListenOptions } from './types.js'
+
+export const DEFAULT_BACKLOG = 511
+
+interface Listener {
+  readonly server: Server
+  readonly cookie: string
+  readonly held: HeldListener
+}
+
+export class Listeners {
+  /** Open connections accepted here, sessions included. */
+  readonly connections = new Set<Socket>()
+  readonly #listeners = new Map<string, Listener>()
+
+  /** Listens without a supervisor. */
+  async listenAlone(server: Server, options: ListenOptions): Promise<void> {
+    checkName('listener', options.name, this.#listeners)
+    const { port, host, backlog = DEFAULT_BACKLOG } = options
+    this.#follow(server)
+    await listening(server, options.name, () => server.listen({ port, host, backlog }))
+  }
+
+  /**
+   * Listens on a socket of the supervisor's, which it owns from now on; accepts from `activate` on.
+   * @throws HandoverError HANDOVER_LISTEN_REFUSED
+   */
+  async listenOn(server: Server, options: ListenOptions, descriptor: number): Promise<void> {
+    const { name, backlog = DEFAULT_BACKLOG } = options
+    try {
+      checkName('listener', name, this.#listeners)
+    } catch (error) {
+      binding().close(descriptor)
+      throw error
+    }
+    const cookie = binding().socketCookie(descriptor).toString()
+    this.#follow(server)
+    if (unsupported() === undefined) {
+      let held: HeldListener | undefined
+      await listening(server, name, () => {
+        held = listenHeld(server, descriptor, backlog)
+      })
+      this.#listeners.set(name, { server, cookie, held: held as HeldListener })
+    } else {
+      // Without the private door the server listens when it may accept; until then its address() is null.
+      this.#listeners.set(name, { server, cookie, held: { release: () => server.listen({ fd: descriptor, backlog, exclusive: true }) } })
+    }
+  }
+
+  /** Begins to accept everywhere. */
+  activate(): void {
+    for (const { held } of this.#listeners.values()) held.release()
+  }
+
+  /** The listening sockets by name, with the kernel's cookie of each: the same in every generation. */
+  cookies(): { name: string; cookie: string }[] {
+    return [...this.#listeners].map(([name, { cookie }]) => ({ name, cookie }))
+  }
+
+  /** Stops accepting; the sockets stay open in the supervisor. Connections stay. */
+  close(): void {
+    for (const { server } of this.#listeners.values()) if (server.listening) server.close()
+  }
+
+  #follow(server: Server): void {
+    server.on('connection', (socket: Socket) => {
+      this.connections.add(socket)
+      socket.once('close', () => this.connections.delete(socket))
+    })
+  }
+}
+
+async function listening(server: Server, name: string, begin: () => void): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.once('listening', () => {
+        server.removeListener('error', reject)
+        resolve()
+      })
+      begin()
+    })
+  } catch (cause) {
+    throw new HandoverError('HANDOVER_LISTEN_REFUSED', `listener "${name}": ${messageOf(cause)}`, { cause })
+  }
+}
+

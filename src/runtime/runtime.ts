@@ -1,0 +1,189 @@
+/** A runtime: what `join` returns. Ties sessions, states and listeners to the supervisor's words and to the transfer. */
+import type { Server, Socket } from 'node:net'
+import { HandoverError, messageOf } from '../errors.js'
+import { Link } from '../sys/link.js'
+import { Fence } from '../transfer/fence.js'
+import { Predecessor } from '../transfer/predecessor.js'
+import { Successor } from '../transfer/successor.js'
+import type { Ending, Pause } from '../transfer/types.js'
+import { type Fields, TRANSFER } from '../wire/messages.js'
+import type { Control, Told } from './control.js'
+import { drain } from './drain.js'
+import { DEFAULT_BACKLOG, Listeners } from './listeners.js'
+import { Sessions } from './sessions.js'
+import { createSink } from './sink.js'
+import { createSource } from './source.js'
+import { States } from './states.js'
+import type { Transport } from './transport.js'
+import type { ListenOptions, Logger, Runtime, SessionDefinition, SessionKind, StateDefinition } from './types.js'
+import { readableVersions } from './versions.js'
+
+type TransferFields = Fields<typeof import('../wire/messages.js').CONTROL, 'transfer'>
+
+export class JoinedRuntime implements Runtime {
+  readonly generation: number
+  readonly #control: Control | undefined
+  readonly #transport: Transport
+  readonly #logger: Logger | undefined
+  readonly #sessions: Sessions
+  readonly #states = new States()
+  readonly #listeners = new Listeners()
+  readonly #retired = new AbortController()
+  #phase: 'declaring' | 'waiting' | 'serving' | 'retired' = 'declaring'
+  #serving: (() => void) | undefined
+
+  /** @param control undefined: stands alone. */
+  constructor(control: Control | undefined, generation: number, transport: Transport, logger: Logger | undefined) {
+    this.#control = control
+    this.generation = generation
+    this.#transport = transport
+    this.#logger = logger
+    this.#sessions = new Sessions(transport)
+    control?.handle(
+      (message) => this.#onTold(message),
+      (error) => this.#onLost(error),
+    )
+  }
+
+  get supervised(): boolean {
+    return this.#control !== undefined
+  }
+
+  get retired(): AbortSignal {
+    return this.#retired.signal
+  }
+
+  sessions<Session, State>(name: string, definition: SessionDefinition<Session, State>): SessionKind<Session> {
+    this.#mustBeDeclaring(`session kind "${name}"`)
+    return this.#sessions.declare(name, definition as SessionDefinition<unknown>) as unknown as SessionKind<Session>
+  }
+
+  state<State>(name: string, definition: StateDefinition<State>): void {
+    this.#mustBeDeclaring(`shared state "${name}"`)
+    this.#states.declare(name, definition as StateDefinition)
+  }
+
+  async listen(server: Server, options: ListenOptions): Promise<void> {
+    this.#mustBeDeclaring(`listener "${options.name}"`)
+    if (!Number.isInteger(options.port) || options.port < 0 || options.port > 65535) {
+      throw new HandoverError('HANDOVER_USAGE', `listener "${options.name}": port must be 0 to 65535, not ${String(options.port)}`)
+    }
+    if (this.#control === undefined) return this.#listeners.listenAlone(server, options)
+    const { name, host = null, port, backlog = DEFAULT_BACKLOG } = options
+    const descriptor = await this.#control.listen({ name, host, port, backlog })
+    await this.#listeners.listenOn(server, options, descriptor)
+  }
+
+  async ready(): Promise<void> {
+    this.#mustBeDeclaring('ready')
+    if (this.#control === undefined) {
+      this.#phase = 'serving'
+      return
+    }
+    this.#phase = 'waiting'
+    const serving = new Promise<void>((resolve) => {
+      this.#serving = resolve
+    })
+    const unsupported = this.#transport.unsupported()
+    if (unsupported !== undefined) this.#logger?.warn({ missing: unsupported }, 'sessions cannot move on this Node; they will be drained')
+    this.#control.send('ready', {
+      sessions: [...this.#sessions.kinds.values()].map(({ name, definition }) => ({ name, reads: readableVersions(definition) })),
+      states: [...this.#states.definitions].map(([name, definition]) => ({ name, reads: readableVersions(definition) })),
+    })
+    return serving
+  }
+
+  #mustBeDeclaring(what: string): void {
+    if (this.#phase === 'declaring') return
+    throw new HandoverError('HANDOVER_USAGE', `${what} comes after ready(): declare session kinds, states and listeners before it, and call it once`)
+  }
+
+  #onTold(message: Told): void {
+    switch (message.kind) {
+      case 'activate':
+        this.#serve(0, null)
+        return
+      case 'ask':
+        this.#control?.send('status', {
+          request: message.fields.request,
+          sessions: [...this.#sessions.kinds.values()].map(({ name, size }) => ({ name, count: size })),
+          unregistered: this.#unregistered().size,
+        })
+        return
+      case 'transfer':
+        this.#transfer(message.fields, message.descriptors as [number, number, number])
+        return
+    }
+  }
+
+  #transfer(fields: TransferFields, [channel, pidfd, token]: [number, number, number]): void {
+    const fence = new Fence(pidfd, token)
+    const onEnding = (ending: Ending) => this.#onEnding(fields, ending)
+    if (fields.side === 'predecessor') {
+      const source = createSource(this.#sessions, this.#states, this.#transport, (moved) => this.#retire(moved))
+      new Predecessor(new Link(channel, TRANSFER, 'successor'), fence, source, fields, onEnding).start()
+    } else {
+      const sink = createSink(this.#sessions, this.#states, this.#transport, () => this.#listeners.activate())
+      new Successor(new Link(channel, TRANSFER, 'predecessor'), fence, sink, fields, onEnding).start()
+    }
+  }
+
+  #onEnding(fields: TransferFields, ending: Ending): void {
+    switch (ending.outcome) {
+      case 'active':
+        this.#report(ending.sessions, ending.pauseMs)
+        return
+      case 'committed':
+        this.#logger?.info({ moved: ending.moved }, 'handed over')
+        this.#control?.send('committed', { moved: ending.moved, phases: ending.phases })
+        void this.#drain(fields.drainMs)
+        return
+      default:
+        this.#logger?.warn({ reasons: ending.reasons }, 'transfer aborted')
+        this.#control?.send('aborted', { side: fields.side, ...ending })
+    }
+  }
+
+  #serve(sessions: number, pauseMs: Pause | null): void {
+    this.#listeners.activate()
+    this.#report(sessions, pauseMs)
+  }
+
+  #report(sessions: number, pauseMs: Pause | null): void {
+    this.#phase = 'serving'
+    this.#control?.send('active', { sessions, pauseMs, listeners: this.#listeners.cookies() })
+    this.#control?.unref()
+    this.#logger?.info({ generation: this.generation, sessions }, 'serving')
+    this.#serving?.()
+  }
+
+  /** Everything has been taken over; the event loop has not turned since. */
+  #retire(moved: readonly Socket[]): void {
+    this.#phase = 'retired'
+    // Abandoned sockets emit no 'close' that would take them out.
+    for (const socket of moved) this.#listeners.connections.delete(socket)
+    for (const kind of this.#sessions.kinds.values()) kind.entries.clear()
+    this.#listeners.close()
+    try {
+      this.#retired.abort()
+    } catch (error) {
+      this.#logger?.error({ error: messageOf(error) }, 'a listener of runtime.retired threw')
+    }
+  }
+
+  async #drain(drainMs: number): Promise<void> {
+    const drained = await drain(this.#unregistered(), drainMs)
+    this.#control?.send('drained', drained)
+  }
+
+  #unregistered(): Set<Socket> {
+    const { connections } = this.#listeners
+    if (this.#phase === 'retired') return connections
+    return new Set([...connections].filter((socket) => this.#sessions.kindOf(socket) === undefined))
+  }
+
+  #onLost(error: HandoverError | undefined): void {
+    // The supervisor may die at any time: sessions and listeners go on.
+    this.#logger?.warn({ error: error?.message }, 'the supervisor is gone')
+  }
+}
