@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { within } from './timeout.js'
+import { FACT_WITHIN_MS, within } from './timeout.js'
 
 /** The part of a tap test the harness needs. */
 export interface Teardown {
@@ -31,7 +31,7 @@ export interface Child {
   readonly closed: Promise<Exit>
   readonly hasExited: boolean
   /** The first line, past or future, that matches; `from` skips lines before that index. */
-  line(pattern: RegExp, from?: number): Promise<RegExpExecArray>
+  line(pattern: RegExp, from?: number, withinMs?: number): Promise<RegExpExecArray>
   write(text: string): void
   /** Signals by pid and waits for the end. */
   kill(signal?: NodeJS.Signals): Promise<Exit>
@@ -74,7 +74,7 @@ export function startChild(t: Teardown, command: string, args: readonly string[]
     for (const look of wanted) look()
   })
 
-  function line(pattern: RegExp, from = 0): Promise<RegExpExecArray> {
+  function line(pattern: RegExp, from = 0, withinMs = FACT_WITHIN_MS): Promise<RegExpExecArray> {
     const found = new Promise<RegExpExecArray>((resolve, reject) => {
       let index = from
       const look = (): void => {
@@ -91,7 +91,8 @@ export function startChild(t: Teardown, command: string, args: readonly string[]
       wanted.add(look)
       look()
     })
-    return within(found, () => `a line like ${pattern} of process ${child.pid}; it said:\n${lines.join('\n')}`)
+    const what = (): string => `a line like ${pattern} of process ${child.pid}; it said:\n${lines.join('\n')}`
+    return within(found, what, withinMs)
   }
 
   async function kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<Exit> {

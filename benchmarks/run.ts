@@ -1,0 +1,66 @@
+/**
+ * `npm run bench`: live sessions moved by handover, by Node's `process.send(socket)`, and by the least that could do it, in
+ * the same run. `--sessions 10000 --state 1024 --trials 3 --only handover,floor --json` (the last line is then one object).
+ */
+import { execFile } from 'node:child_process'
+import { cpus } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { parseArgs, promisify } from 'node:util'
+import { cleanEnvironment } from '../test/harness/child.js'
+import type { MoveFigures } from './statistics.js'
+import { summarize, table, type Summary } from './summary.js'
+
+export const SUBJECTS = {
+  handover: 'handover upgrade',
+  ipc: 'process.send(socket), 64 outstanding',
+  'ipc-all': 'process.send(socket), all at once',
+  floor: 'sendmsg of 128 + new net.Socket({ fd })',
+} as const
+export type Subject = keyof typeof SUBJECTS
+
+const { values: options } = parseArgs({
+  options: {
+    sessions: { type: 'string', default: '10000' },
+    state: { type: 'string', default: '1024' },
+    trials: { type: 'string', default: '3' },
+    only: { type: 'string', default: Object.keys(SUBJECTS).join(',') },
+    json: { type: 'boolean', default: false },
+  },
+})
+
+const trialFile = fileURLToPath(new URL('trial.js', import.meta.url))
+const subjects = options.only.split(',') as Subject[]
+const figures = new Map<Subject, MoveFigures[]>(subjects.map((subject) => [subject, []]))
+
+// One trial of each in turn, so that a machine that slows down slows all of them.
+for (let trial = 1; trial <= Number(options.trials); trial += 1) {
+  for (const subject of subjects) {
+    process.stderr.write(`trial ${trial} of ${options.trials}: ${SUBJECTS[subject]} … `)
+    const args = ['--enable-source-maps', trialFile, subject, options.sessions, options.state]
+    const { stdout } = await promisify(execFile)(process.execPath, args, { env: cleanEnvironment() })
+    const one = JSON.parse(stdout.trim().split('\n').at(-1)!) as MoveFigures
+    process.stderr.write(`${Math.round(one.durationMs)} ms\n`)
+    figures.get(subject)!.push(one)
+  }
+}
+
+const results: Summary[] = subjects.map((subject) => summarize(SUBJECTS[subject], figures.get(subject)!))
+const conditions = {
+  date: new Date().toISOString().slice(0, 10),
+  node: process.versions.node,
+  cpu: cpus()[0]?.model ?? 'unknown',
+  cores: cpus().length,
+  sessions: Number(options.sessions),
+  stateBytes: Number(options.state),
+  trials: Number(options.trials),
+}
+process[options.json ? 'stderr' : 'stdout'].write(`${table(results, conditions)}\n`)
+if (options.json) {
+  const subject = (name: Subject): Summary | undefined => results[subjects.indexOf(name)]
+  const ratio = (peer: Subject): number | null => {
+    const [own, other] = [subject('handover'), subject(peer)]
+    return own && other ? own.sessionsPerSecond / other.sessionsPerSecond : null
+  }
+  const ratios = { ipc: ratio('ipc'), 'ipc-all': ratio('ipc-all'), floor: ratio('floor') }
+  process.stdout.write(`${JSON.stringify({ conditions, results, handoverToPeer: ratios })}\n`)
+}
