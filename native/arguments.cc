@@ -6,6 +6,28 @@
 #include <cmath>
 
 namespace handover {
+namespace {
+
+struct Description {
+  int number;
+  std::string code;
+  std::string text;
+};
+
+Description Describe(int error) {
+  if (error == kControlTruncated) {
+    return {-EMFILE, "ECTRUNC",
+            "descriptors of the message were dropped, this process may be at its limit of open files; all were closed"};
+  }
+  // libuv has no names for these two.
+  if (error == ECHILD) return {-error, "ECHILD", "not a child of this process, or reaped already"};
+  if (error == ETOOMANYREFS) return {-error, "ETOOMANYREFS", "too many descriptors in flight"};
+  char code[64];
+  char text[128];
+  return {-error, uv_err_name_r(-error, code, sizeof code), uv_strerror_r(-error, text, sizeof text)};
+}
+
+}  // namespace
 
 bool Arguments::Expect(bool holds, const char* name, const std::string& what) {
   if (failed_ || holds) return !failed_;
@@ -83,26 +105,12 @@ Napi::Function Arguments::Function(size_t index, const char* name) {
 
 void ThrowSystemError(Napi::Env env, Status status) {
   const Napi::HandleScope scope(env);
-  std::string code;
-  std::string text;
-  int number = -status.error;
-  if (status.error == kControlTruncated) {
-    code = "ECTRUNC";
-    text = "descriptors of the message were dropped, this process may be at its limit of open files; all were closed";
-    number = -EMFILE;
-  } else if (status.error == ETOOMANYREFS) {  // libuv has no name for it
-    code = "ETOOMANYREFS";
-    text = "too many descriptors in flight";
-  } else {
-    char name[64];
-    char message[128];
-    code = uv_err_name_r(number, name, sizeof name);
-    text = uv_strerror_r(number, message, sizeof message);
-  }
-  const Napi::Error error = Napi::Error::New(env, code + ": " + text + ", " + status.syscall);
+  const Description description = Describe(status.error);
+  const std::string message = description.code + ": " + description.text + ", " + status.syscall;
+  const Napi::Error error = Napi::Error::New(env, message);
   if (env.IsExceptionPending()) return;
-  error.Set("code", code);
-  error.Set("errno", static_cast<double>(number));
+  error.Set("code", description.code);
+  error.Set("errno", static_cast<double>(description.number));
   error.Set("syscall", status.syscall);
   if (!env.IsExceptionPending()) error.ThrowAsJavaScriptException();
 }
