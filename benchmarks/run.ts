@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 import { cleanEnvironment } from '../test/harness/child.js'
 import type { MoveFigures } from './statistics.js'
-import { summarize, table, type Summary } from './summary.js'
+import { type Summary, summarize, table } from './summary.js'
 
 export const SUBJECTS = {
   handover: 'handover upgrade',

@@ -20,7 +20,11 @@ export function percentile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN
 }
 
-export const median = (values: readonly number[]): number => percentile(values.toSorted((a, b) => a - b), 0.5)
+export const median = (values: readonly number[]): number =>
+  percentile(
+    values.toSorted((a, b) => a - b),
+    0.5,
+  )
 
 export function figuresOf({ frozenAt, liveAt, bytes }: Move): MoveFigures {
   const pauses = liveAt.map((live, index) => live - frozenAt[index]!).sort((a, b) => a - b)

@@ -1,5 +1,5 @@
 /** Medians over the trials of a subject, and the table. */
-import { median, type MoveFigures } from './statistics.js'
+import { type MoveFigures, median } from './statistics.js'
 
 export interface Summary {
   subject: string

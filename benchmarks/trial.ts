@@ -1,6 +1,6 @@
 /** One trial in a fresh process: a subject moves its sessions under clients that prove it. Prints figures as one line. */
 import assert from 'node:assert/strict'
-import { compiled, startNode, type Child } from '../test/harness/child.js'
+import { type Child, compiled, startNode } from '../test/harness/child.js'
 import { startSupervisor } from '../test/harness/supervisor.js'
 import type { Pinged } from './clients.js'
 import type { Subject } from './run.js'

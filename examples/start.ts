@@ -5,7 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Crowd } from './start/crowd.js'
-import { isClean, table, type Report } from './start/report.js'
+import { isClean, type Report, table } from './start/report.js'
 import { serve } from './start/serve.js'
 import { ChatService, type RELEASES } from './start/supervisor.js'
 
@@ -22,9 +22,10 @@ const say = (text: string): unknown => (options.json ? process.stderr : process.
 async function demonstrate(): Promise<boolean> {
   const startedAt = performance.now()
   const interrupted = new AbortController()
-  process.once('SIGINT', () => interrupted.abort())
-  process.once('SIGTERM', () => interrupted.abort())
-  const service = await ChatService.start((line) => process.env['HANDOVER_VERBOSE'] && process.stderr.write(`${line}\n`))
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => interrupted.abort())
+  const service = await ChatService.start(
+    (line) => process.env['HANDOVER_VERBOSE'] && process.stderr.write(`${line}\n`),
+  )
   let crowd: Crowd | undefined
   try {
     say(`The chat server, release 1, serves port ${service.port}. ${CLIENTS} clients enter …`)

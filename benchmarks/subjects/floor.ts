@@ -4,11 +4,11 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, Socket, type AddressInfo } from 'node:net'
+import { type AddressInfo, createServer, Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { binding, POLLIN, POLLOUT } from '../../src/sys/binding.js'
 import { raiseDescriptorLimit } from '../descriptors.js'
-import { clockMs, makeState, serve, stateBytes, type BenchState } from '../session.js'
+import { type BenchState, clockMs, makeState, serve, stateBytes } from '../session.js'
 import { announceMove } from '../statistics.js'
 
 const BATCH = 128
@@ -79,7 +79,10 @@ async function send(): Promise<void> {
       handle.readStop()
       return handle.fd
     })
-    const payload = Buffer.from(JSON.stringify({ frozenAt, states: some.map(([, state]) => state) } satisfies Batch), 'latin1')
+    const payload = Buffer.from(
+      JSON.stringify({ frozenAt, states: some.map(([, state]) => state) } satisfies Batch),
+      'latin1',
+    )
     while (!binding().send(ours, payload, fds)) binding().poll([ours], [POLLOUT], -1)
   }
 }

@@ -1,8 +1,8 @@
 /** The subject: a server that joined. Both generations run this file. `handover.js STATE_BYTES` */
-import { createServer, type AddressInfo } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'handover'
 import { raiseDescriptorLimit } from '../descriptors.js'
-import { clockMs, makeState, serve, stateBytes, type BenchState } from '../session.js'
+import { type BenchState, clockMs, makeState, serve, stateBytes } from '../session.js'
 import { announceMove } from '../statistics.js'
 
 const [size = 1024, sessions = 10_000] = process.argv.slice(2).map(Number)

@@ -4,10 +4,10 @@
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { raiseDescriptorLimit } from '../descriptors.js'
-import { clockMs, makeState, serve, stateBytes, type BenchState } from '../session.js'
+import { type BenchState, clockMs, makeState, serve, stateBytes } from '../session.js'
 import { announceMove } from '../statistics.js'
 
 interface Message {

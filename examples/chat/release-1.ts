@@ -1,5 +1,5 @@
 /** A chat server, release 1: rooms, nicknames, history; a line is a message, a line with a slash a command. */
-import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { join } from 'handover'
 import { LINE_LIMIT, Rooms, takeLines } from './protocol.js'
 

@@ -1,5 +1,5 @@
 /** The chat server, release 2: sessions know since when somebody is here, `/who` shows it, and `/me` is new. */
-import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { join } from 'handover'
 import { LINE_LIMIT, Rooms, takeLines } from './protocol.js'
 

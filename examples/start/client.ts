@@ -81,7 +81,10 @@ export class ChatClient {
     const [, nick, digits] = /^<(\w+)> (\d+) /.exec(line) ?? []
     const from = nick === undefined ? undefined : this.#next.get(nick)
     const sequence = Number(digits)
-    if (from === undefined || line !== broadcastOf(from.client, sequence)) return this.#wrong(line)
+    if (from === undefined || line !== broadcastOf(from.client, sequence)) {
+      this.#wrong(line)
+      return
+    }
     this.#findings.checked += line.length + 1
     if (sequence < from.sequence) {
       this.#findings.doubled += line.length + 1

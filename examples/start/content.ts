@@ -16,7 +16,8 @@ export function lineOf(client: number, sequence: number): string {
   let text = `${sequence} `
   for (let index = 0; index < 20 + (key & 63); index += 4) {
     const word = mix(key + index)
-    text += LETTERS[word & 63]! + LETTERS[(word >>> 6) & 63]! + LETTERS[(word >>> 12) & 63]! + LETTERS[(word >>> 18) & 63]!
+    text +=
+      LETTERS[word & 63]! + LETTERS[(word >>> 6) & 63]! + LETTERS[(word >>> 12) & 63]! + LETTERS[(word >>> 18) & 63]!
   }
   return text
 }

@@ -1,5 +1,5 @@
 /** The clients, in processes of their own so that the load is honest, and what they found together. */
-import { fork, type ChildProcess } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { merge, noLatencies } from './latency.js'
@@ -20,7 +20,10 @@ export class Crowd {
   /** Connects that many clients and resolves when all are in their rooms. */
   static async enter(port: number, clients: number): Promise<Crowd> {
     const load = fileURLToPath(new URL('load.js', import.meta.url))
-    const crowd = new Crowd(clients, Array.from({ length: PROCESSES }, () => fork(load)))
+    const crowd = new Crowd(
+      clients,
+      Array.from({ length: PROCESSES }, () => fork(load)),
+    )
     const each = clients / PROCESSES
     const entered = crowd.#answers()
     for (const [index, child] of crowd.#processes.entries()) {
@@ -47,7 +50,8 @@ export class Crowd {
     const latencies = (period: string) => merge(reports.map((report) => report.latencies[period] ?? noLatencies()))
     const releases: Record<string, number> = {}
     for (const { connects } of reports) {
-      for (const [release, count] of Object.entries(connects.releases)) releases[release] = (releases[release] ?? 0) + count
+      for (const [release, count] of Object.entries(connects.releases))
+        releases[release] = (releases[release] ?? 0) + count
     }
     return {
       linesSaid: sum(({ linesSaid }) => linesSaid),
@@ -58,7 +62,11 @@ export class Crowd {
         wrong: sum(({ findings }) => findings.wrong),
       },
       connections: { dropped: sum(({ findings }) => findings.dropped) },
-      connects: { made: sum(({ connects }) => connects.made), refused: sum(({ connects }) => connects.refused), releases },
+      connects: {
+        made: sum(({ connects }) => connects.made),
+        refused: sum(({ connects }) => connects.refused),
+        releases,
+      },
       latency: { between: latencies('between'), upgrading: latencies('upgrading') },
       examples: reports.flatMap(({ findings }) => findings.examples).slice(0, 10),
     }

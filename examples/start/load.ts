@@ -1,12 +1,12 @@
 /** A process full of chat clients. Its parent says what to do, one word at a time; see `Order` and `Answer`. */
-import { ChatClient, noFindings, type Findings } from './client.js'
-import { noLatencies, record, type Latencies } from './latency.js'
-import { Prober, type Connects } from './prober.js'
+import { ChatClient, type Findings, noFindings } from './client.js'
+import { type Latencies, noLatencies, record } from './latency.js'
+import { type Connects, Prober } from './prober.js'
 
 const ROOM_SIZE = 10
 /** Each client says a line that often. */
-const TALK_EVERY_MS = 200
-const SLICES = 20
+const TALK_EVERY_MS = 250
+const SLICES = 50
 const GIVE_UP_AFTER_MS = 10_000
 
 export type Order =
@@ -40,7 +40,10 @@ async function enter(port: number, firstClient: number, count: number): Promise<
       room.map((member) => {
         const client = new ChatClient(member, port, findings, (ms) => record(current, ms))
         clients.set(member, client)
-        return client.enter(`room-${id}`, room.filter((other) => other !== member))
+        return client.enter(
+          `room-${id}`,
+          room.filter((other) => other !== member),
+        )
       }),
     )
   }
@@ -74,7 +77,7 @@ async function finish(): Promise<LoadReport> {
 const answer = (message: Answer, sent?: () => void): unknown => process.send!(message, undefined, undefined, sent)
 
 // Ctrl-C reaches every process of the terminal; the parent ends this one in order, or by its own end.
-process.on('SIGINT', () => {})
+process.on('SIGINT', () => undefined)
 process.on('disconnect', () => process.exit(1))
 process.on('message', async (message: Order) => {
   switch (message.order) {

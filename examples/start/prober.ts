@@ -51,7 +51,7 @@ function probe(port: number): Promise<string> {
     const socket = connect({ port, host: '127.0.0.1' })
     socket.setEncoding('latin1')
     socket.on('data', (chunk: unknown) => (received += chunk as string))
-    socket.on('error', () => {})
+    socket.on('error', () => socket.destroy())
     socket.on('close', () => resolve(received))
     socket.write('/quit\n')
   })

@@ -21,7 +21,9 @@ export function isClean(report: Omit<Report, 'ok'>): boolean {
   const { bytes, connects, connections, upgrades, clients } = report
   return (
     upgrades.length === 2 &&
-    upgrades.every(({ outcome, sessions }) => outcome === 'committed' && sessions.dropped === 0 && sessions.moved >= clients) &&
+    upgrades.every(
+      ({ outcome, sessions }) => outcome === 'committed' && sessions.dropped === 0 && sessions.moved >= clients,
+    ) &&
     bytes.checked > 0 &&
     bytes.lost + bytes.doubled + bytes.wrong === 0 &&
     connections.dropped === 0 &&

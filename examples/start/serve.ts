@@ -28,8 +28,7 @@ export async function serve(say: (text: string) => unknown): Promise<boolean> {
     ].join('\n'),
   )
   const interrupt = new Promise((resolve) => {
-    process.once('SIGINT', resolve)
-    process.once('SIGTERM', resolve)
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, resolve)
   })
   await Promise.race([interrupt, service.ended()])
   // Its end without being asked is a failure; by `handover stop` it has ended in order.

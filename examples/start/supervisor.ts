@@ -1,5 +1,5 @@
 /** The chat server under `handover run`, driven through the command line as a person would. */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -53,7 +53,8 @@ export class ChatService {
       supervisor.once('close', () => reject(new Error(`the supervisor ended:\n${log.join('\n')}`)))
       setTimeout(() => reject(new Error(`no release was ready within ${READY_WITHIN_MS} ms`)), READY_WITHIN_MS).unref()
     }).catch(async (error: unknown) => {
-      supervisor.kill()
+      if (supervisor.exitCode === null && supervisor.signalCode === null && supervisor.kill())
+        await once(supervisor, 'close')
       await rm(directory, { recursive: true, force: true })
       throw error
     })

@@ -1,5 +1,5 @@
 /** Who and what is there: processes, descriptors, paths. Taken before and after, the difference is what was left behind. */
-import { readdirSync, readFileSync, readlinkSync, type Dirent } from 'node:fs'
+import { type Dirent, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** Every descriptor of a process with what it leads to: 'socket:[123]', '/dev/null', 'anon_inode:[eventpoll]'. */

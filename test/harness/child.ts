@@ -63,7 +63,7 @@ export function startChild(t: Teardown, command: string, args: readonly string[]
       for (const look of wanted) look()
     })
   }
-  child.stdin.on('error', () => {})
+  child.stdin.on('error', () => child.stdin.destroy())
   // 'close' comes after the last line, 'exit' may come before it; but a grandchild can hold the streams open for ever.
   const closed = once(child, 'close').then(([code, signal]): Exit => ({ code, signal }))
   const exited = once(child, 'exit').then(([code, signal]): Exit => ({ code, signal }))
@@ -82,7 +82,8 @@ export function startChild(t: Teardown, command: string, args: readonly string[]
           const match = pattern.exec(lines[index]!)
           if (match === null) continue
           wanted.delete(look)
-          return resolve(match)
+          resolve(match)
+          return
         }
         if (!isClosed) return
         wanted.delete(look)
@@ -100,8 +101,9 @@ export function startChild(t: Teardown, command: string, args: readonly string[]
     return within(exited, `the end of process ${child.pid} after ${signal}`)
   }
 
-  exited.catch(() => {})
-  closed.catch(() => {})
+  // A program that could not be started is reported below; nobody may be waiting for its end.
+  exited.catch(() => undefined)
+  closed.catch(() => undefined)
   t.teardown(async () => {
     if (child.pid !== undefined) await kill()
   })

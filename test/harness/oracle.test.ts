@@ -1,6 +1,7 @@
 /** The oracle must be able to fail: a server that cheats by one byte is found out, and the fault has a name. */
-import { createServer, type AddressInfo, type Socket } from 'node:net'
+
 import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import t from 'tap'
 import { attachStream, newStream } from '../fixtures/stream-session.js'
 import type { Teardown } from './child.js'
@@ -20,7 +21,14 @@ const honest = (socket: Socket): unknown =>
 
 t.test('every position of the stream can be computed alone', async (t) => {
   const whole = keystream(7, 0, 1000)
-  for (const [start, end] of [[0, 1], [1, 2], [3, 9], [4, 1000], [997, 1000], [500, 500]] as const) {
+  for (const [start, end] of [
+    [0, 1],
+    [1, 2],
+    [3, 9],
+    [4, 1000],
+    [997, 1000],
+    [500, 500],
+  ] as const) {
     t.same(keystream(7, start, end - start), whole.subarray(start, end))
   }
   t.notSame(keystream(8, 0, 1000), whole)

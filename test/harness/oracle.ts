@@ -112,7 +112,9 @@ export class Oracle {
       () => `the end of connection ${this.seed}: ${this.#received} bytes came of ${this.expected}`,
     )
     if (this.#received !== this.expected) {
-      throw new Error(`connection ${this.seed}: ${this.expected - this.#received} of ${this.expected} bytes lost at the end`)
+      throw new Error(
+        `connection ${this.seed}: ${this.expected - this.#received} of ${this.expected} bytes lost at the end`,
+      )
     }
     this.socket.destroy()
   }

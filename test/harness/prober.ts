@@ -21,7 +21,8 @@ export function ask(port: number): Promise<Answer> {
     socket.on('error', reject)
     socket.on('close', () => {
       const [, release, generation, pid, connections] = ANSWER.exec(received) ?? []
-      if (release === undefined) return reject(new Error(`a new connection was answered with ${JSON.stringify(received)}`))
+      if (release === undefined)
+        return reject(new Error(`a new connection was answered with ${JSON.stringify(received)}`))
       resolve({ release, generation: Number(generation), pid: Number(pid), connections: Number(connections) })
     })
     socket.write('who\n')

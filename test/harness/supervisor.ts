@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { UpgradeResult } from '../../src/supervisor/result.js'
-import { pathsUnder, processesMarked, type ProcessFact } from './census.js'
-import { compiled, startChild, startNode, type Child, type Exit, type Teardown } from './child.js'
+import { type ProcessFact, pathsUnder, processesMarked } from './census.js'
+import { type Child, compiled, type Exit, startChild, startNode, type Teardown } from './child.js'
 import { scaled, until, within } from './timeout.js'
 
 const CLI = 'src/cli/main.js'
@@ -36,7 +36,7 @@ export interface TestSupervisor {
   readonly env: NodeJS.ProcessEnv
   /** `handover upgrade --json ARGS`, to its end. */
   upgrade(...args: string[]): Promise<CommandResult<UpgradeResult>>
-  status(): Promise<CommandResult<any>>
+  status(): Promise<CommandResult<Record<string, unknown>>>
   /** `handover stop --json`, then waits for the supervisor's own end. */
   stop(): Promise<CommandResult<unknown> & { readonly exit: Exit }>
   /** Any command of the CLI in this environment; not waited for. */
