@@ -23,8 +23,8 @@ const steps = [
     doing: 'installing packages (npm ci)',
     stamp: inRoot('node_modules/.handover-setup'),
     content: () => hashOf([inRoot('package-lock.json')]),
-    // Installed by hand with npm: what npm says it installed is what the lock file asks for.
-    isDoneWithoutStamp: () => installedVersionsMatch(),
+    // Installed by hand: what npm says it installed is what the lock file asks for.
+    isDoneByHand: () => installedVersionsMatch(),
     isDamaged: () => !existsSync(inRoot('node_modules/typescript')),
     run: installPackages,
   },
@@ -33,7 +33,7 @@ const steps = [
     doing: 'building the native addon (node-gyp)',
     stamp: inRoot('build/.handover-setup'),
     content: () => hashOf([inRoot('binding.gyp'), ...filesUnder(inRoot('native'))], [process.platform, process.arch]),
-    isDoneWithoutStamp: () => isNewest(inRoot('build/Release/handover.node'), nativeSources()),
+    isDoneByHand: () => isNewest(inRoot('build/Release/handover.node'), nativeSources()),
     isDamaged: () => !existsSync(inRoot('build/Release/handover.node')),
     run: buildNative,
   },
@@ -42,7 +42,7 @@ const steps = [
     doing: 'compiling TypeScript (tsc -b)',
     stamp: inRoot('dist/.handover-setup'),
     content: () => hashOf([inRoot('tsconfig.json'), inRoot('package-lock.json'), ...typescriptSources()]),
-    isDoneWithoutStamp: () => false,
+    isDoneByHand: () => false,
     isDamaged: () => typescriptSources().some((source) => !existsSync(outputOf(source))),
     run: compileTypescript,
   },
@@ -66,7 +66,7 @@ async function main(flags) {
 function runStep(step) {
   if (isUpToDate(step)) return
   const content = step.content()
-  if (!step.isDamaged() && !existsSync(step.stamp) && step.isDoneWithoutStamp()) {
+  if (!step.isDamaged() && step.isDoneByHand()) {
     writeStamp(step, content)
     return
   }
