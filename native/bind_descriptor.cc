@@ -69,6 +69,16 @@ Napi::Value GrowDescriptorTable(const Napi::CallbackInfo& info) {
   return Done(info.Env(), posix::GrowDescriptorTable(count));
 }
 
+Napi::Value TryLock(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const int fd = arguments.Descriptor(0, "fd");
+  if (arguments.failed()) return {};
+  bool locked = false;
+  const Status status = posix::TryLock(fd, &locked);
+  if (!status.ok()) return Done(info.Env(), status);
+  return Napi::Boolean::New(info.Env(), locked);
+}
+
 Napi::Value MemoryFile(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   const std::string name = arguments.String(0, "name");
@@ -111,6 +121,7 @@ void BindDescriptors(Napi::Object exports) {
   Bind<IsCloseOnExec>(exports, "isCloseOnExec");
   Bind<Poll>(exports, "poll");
   Bind<GrowDescriptorTable>(exports, "growDescriptorTable");
+  Bind<TryLock>(exports, "tryLock");
   Bind<MemoryFile>(exports, "memfd");
   Bind<Seal>(exports, "seal");
   Bind<IsSealed>(exports, "isSealed");

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -47,6 +48,13 @@ Status Poll(std::vector<pollfd>* descriptors, int timeout_ms) {
     const int result = ppoll(descriptors->data(), descriptors->size(), timeout_ms < 0 ? nullptr : &timeout, nullptr);
     if (result != -1 || errno != EINTR) return Check(result, "ppoll");
   }
+}
+
+Status TryLock(int fd, bool* locked) {
+  const int result = flock(fd, LOCK_EX | LOCK_NB);
+  *locked = result == 0;
+  if (result == -1 && errno == EWOULDBLOCK) return {};
+  return Check(result, "flock");
 }
 
 Status GrowDescriptorTable(int count) {

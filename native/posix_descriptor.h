@@ -17,6 +17,9 @@ Status IsCloseOnExec(int fd, bool* on);
 /// Blocks up to `timeout_ms` (-1: no limit); an interrupted wait goes on with the time that is left.
 Status Poll(std::vector<pollfd>* descriptors, int timeout_ms);
 
+/// flock(2), exclusive, without waiting; not locked when another open file holds it.
+Status TryLock(int fd, bool* locked);
+
 /// Grows the table of descriptors to hold `count` at once.
 Status GrowDescriptorTable(int count);
 

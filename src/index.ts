@@ -4,8 +4,9 @@ import { joinWith } from './runtime/join.js'
 import type { JoinOptions, Runtime } from './runtime/types.js'
 
 export { type ErrorCode, ERRORS, HandoverError } from './errors.js'
+export type { Logger } from './logger.js'
 export type {
-  JoinOptions, ListenOptions, Logger, Migration, Runtime, SessionDefinition, SessionKind, StateDefinition,
+  JoinOptions, ListenOptions, Migration, Runtime, SessionDefinition, SessionKind, StateDefinition,
 } from './runtime/types.js'
 
 /**

@@ -1,6 +1,7 @@
 /** A runtime: what `join` returns. Ties sessions, states and listeners to the supervisor's words and to the transfer. */
 import type { Server, Socket } from 'node:net'
 import { HandoverError, messageOf } from '../errors.js'
+import type { Logger } from '../logger.js'
 import { Link } from '../sys/link.js'
 import { Fence } from '../transfer/fence.js'
 import { Predecessor } from '../transfer/predecessor.js'
@@ -15,7 +16,7 @@ import { createSink } from './sink.js'
 import { createSource } from './source.js'
 import { States } from './states.js'
 import type { Transport } from './transport.js'
-import type { ListenOptions, Logger, Runtime, SessionDefinition, SessionKind, StateDefinition } from './types.js'
+import type { ListenOptions, Runtime, SessionDefinition, SessionKind, StateDefinition } from './types.js'
 import { readableVersions } from './versions.js'
 
 type TransferFields = Fields<typeof import('../wire/messages.js').CONTROL, 'transfer'>

@@ -1,13 +1,6 @@
 /** What a service sees of its runtime. The README is the contract; this is its letter. */
 import type { Server, Socket } from 'node:net'
-
-/** The part of a pino logger the runtime uses. The library never logs unless it is given one. */
-export interface Logger {
-  debug(fields: object, message: string): void
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
+import type { Logger } from '../logger.js'
 
 export interface JoinOptions {
   /** Where the runtime says what it does. Default: nowhere. */

@@ -48,6 +48,8 @@ export interface Binding {
   close(fd: number): void
   setCloseOnExec(fd: number, on: boolean): void
   isCloseOnExec(fd: number): boolean
+  /** flock(2), exclusive, without waiting: `false` when another open file holds it. Goes with the last descriptor of this one. */
+  tryLock(fd: number): boolean
   /** memfd_create with MFD_CLOEXEC | MFD_ALLOW_SEALING. */
   memfd(name: string): number
   /** Adds F_SEAL_SEAL | SHRINK | GROW | WRITE: length and content are final from here on. */

@@ -1,0 +1,53 @@
+/** One request to a supervisor, by its admin socket. */
+import net from 'node:net'
+import { createInterface } from 'node:readline'
+import { type ErrorCode, ERRORS, HandoverError, messageOf } from '../errors.js'
+import type { AdminAnswer, AdminRequest } from '../supervisor/admin-protocol.js'
+import { adminSocketPath } from '../supervisor/directory.js'
+
+/**
+ * Sends the request and waits for its answer, however long that takes.
+ * @throws HandoverError HANDOVER_UNREACHABLE, or what the supervisor answered.
+ */
+export async function request<R>(name: string, message: AdminRequest, onEvent: (event: Record<string, unknown>) => void = () => {}): Promise<R> {
+  const path = adminSocketPath(name)
+  const socket = await connect(path, name)
+  socket.write(`${JSON.stringify(message)}\n`)
+  try {
+    for await (const line of createInterface({ input: socket })) {
+      const answer = JSON.parse(line) as AdminAnswer
+      if ('event' in answer) onEvent(answer)
+      else if ('result' in answer) return answer.result as R
+      else throw new AnsweredError(answer.error.code, answer.error.message)
+    }
+  } finally {
+    socket.destroy()
+  }
+  throw new HandoverError('HANDOVER_UNREACHABLE', `the supervisor "${name}" went away before it answered`)
+}
+
+/** What the supervisor answered: its message already says what to do next. */
+export class AnsweredError extends Error {
+  readonly code: string
+  readonly exitCode: number
+
+  constructor(code: string, message: string) {
+    super(message)
+    this.code = code
+    this.exitCode = Object.hasOwn(ERRORS, code) ? ERRORS[code as ErrorCode].exit : 1
+  }
+}
+
+function connect(path: string, name: string): Promise<net.Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(path)
+    socket.once('connect', () => {
+      socket.removeAllListeners('error')
+      socket.on('error', () => {})
+      resolve(socket)
+    })
+    socket.once('error', (cause) => {
+      reject(new HandoverError('HANDOVER_UNREACHABLE', `no supervisor "${name}" answers at ${path}: ${messageOf(cause)}`, { cause }))
+    })
+  })
+}

@@ -1,0 +1,97 @@
+#!/usr/bin/env node
+/** The `handover` command. The only place that prints and exits. */
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { EXIT, HandoverError, messageOf } from '../errors.js'
+import { DEFAULT_NAME, type SupervisorStatus, type UpgradeResult } from '../supervisor/index.js'
+import { AnsweredError, request } from './client.js'
+import { formatMs } from './duration.js'
+import { formatResult, formatStatus } from './format.js'
+import { run, type RunFlags } from './run.js'
+
+interface Flags {
+  readonly name: string
+  readonly json?: boolean
+}
+
+const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
+
+const EXIT_CODES = `
+Exit status:
+  ${EXIT.ok}  done; for upgrade: committed
+  ${EXIT.failed}  failed for another reason; the message says which
+  ${EXIT.usage}  the command line is not understood
+  ${EXIT.refused}  the upgrade was refused by check or vote; the predecessor serves on
+  ${EXIT.aborted}  the upgrade failed before commit; the predecessor serves on
+  ${EXIT.unreachable}  no supervisor of this name answers
+  ${EXIT.busy}  an upgrade or a stop is already in progress
+  ${EXIT.crashed}  the runtime crashed too often and the supervisor gave up`
+
+let exitCode: number = EXIT.ok
+
+const program = new Command('handover')
+  .description('Replaces a running server, with its live connections.')
+  .version(version)
+  .enablePositionalOptions()
+  .showHelpAfterError('(handover --help shows what there is)')
+  .addHelpText('after', EXIT_CODES)
+  .exitOverride()
+
+const named = (verb: string) => program.command(verb).option('--name <name>', 'which supervisor', DEFAULT_NAME).option('--json', 'JSON instead of text').exitOverride()
+
+named('run')
+  .description('run a server under a supervisor, in the foreground; SIGHUP upgrades it, SIGTERM stops it')
+  .argument('<command...>', 'what to run, behind --')
+  .option('--node <path>', 'Node binary to run it with')
+  .option('--ready-timeout <duration>', 'how long a runtime may take until it is ready', '30s')
+  .option('--drain <duration>', 'how long what cannot move is served after an upgrade', '30s')
+  .option('--freeze <duration>', 'how long clients may wait before a transfer is given up', '5s')
+  .action(async (command: string[], flags: RunFlags) => {
+    exitCode = await run(command, flags)
+  })
+
+named('upgrade')
+  .description('start the release as it is on disk now (or COMMAND) and move everything into it; waits for the end')
+  .argument('[command...]', 'what to run from now on, behind --')
+  .option('--node <path>', 'Node binary to run it with from now on')
+  .action(async (command: string[], flags: Flags & { node?: string }) => {
+    const change = { ...(flags.node === undefined ? {} : { node: flags.node }), ...(command.length === 0 ? {} : { command, cwd: process.cwd() }) }
+    const begun = performance.now()
+    const result = await request<UpgradeResult>(flags.name, { verb: 'upgrade', ...change }, (event) => {
+      if (!flags.json) process.stderr.write(`${formatMs(performance.now() - begun).padStart(10)}  ${String(event['phase'])}\n`)
+    })
+    print(flags, result, formatResult)
+    exitCode = { committed: EXIT.ok, refused: EXIT.refused, failed: EXIT.aborted }[result.outcome]
+  })
+
+named('status')
+  .description('show generations, sessions, listeners and the last upgrade')
+  .action(async (flags: Flags) => print(flags, await request<SupervisorStatus>(flags.name, { verb: 'status' }), formatStatus))
+
+named('stop')
+  .description('stop the server and its supervisor, in order')
+  .action(async (flags: Flags) => print(flags, await request<{ stopped: true }>(flags.name, { verb: 'stop' }), () => 'stopped'))
+
+function print<R>(flags: Flags, result: R, format: (result: R) => string): void {
+  process.stdout.write(`${flags.json ? JSON.stringify(result) : format(result)}\n`)
+}
+
+function fail(error: unknown): number {
+  // Commander has printed its own message, or the help that was asked for.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+  const known = error instanceof HandoverError || error instanceof AnsweredError
+  if (process.argv.includes('--json')) {
+    process.stdout.write(`${JSON.stringify({ error: { code: known ? error.code : 'HANDOVER_ABORTED', message: messageOf(error) } })}\n`)
+  } else {
+    process.stderr.write(`handover: ${known ? error.message : String((error as Error).stack ?? error)}\n`)
+  }
+  return known ? error.exitCode : EXIT.failed
+}
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  exitCode = fail(error)
+}
+// Not process.exit(): what was written to a pipe may still be on its way.
+process.exitCode = exitCode

@@ -1,0 +1,60 @@
+/** `handover run`: the supervisor in the foreground. */
+import { pino } from 'pino'
+import { build as pretty } from 'pino-pretty'
+import { EXIT, HandoverError } from '../errors.js'
+import { Admin, adminSocketPath, Supervisor } from '../supervisor/index.js'
+import { parseDuration } from './duration.js'
+
+export interface RunFlags {
+  readonly name: string
+  readonly node?: string
+  readonly readyTimeout: string
+  readonly drain: string
+  readonly freeze: string
+  readonly json?: boolean
+}
+
+/** Resolves with the exit code when the supervisor has ended. */
+export async function run(command: readonly string[], flags: RunFlags): Promise<number> {
+  const path = adminSocketPath(flags.name)
+  const logger = createLogger(flags.json === true)
+  const supervisor = new Supervisor({
+    release: { command, cwd: process.cwd(), ...(flags.node === undefined ? {} : { node: flags.node }) },
+    readyTimeoutMs: parseDuration(flags.readyTimeout),
+    drainMs: parseDuration(flags.drain),
+    freezeMs: parseDuration(flags.freeze),
+    logger,
+  })
+  const admin = new Admin(supervisor, path, logger)
+  await admin.open()
+  logger.info({ name: flags.name, pid: process.pid, admin: path }, 'supervisor started')
+
+  const ended = new Promise<number>((resolve) => {
+    let stopping = false
+    const stop = (code: number) => {
+      if (stopping) return
+      stopping = true
+      void supervisor.stop().then(() => resolve(code))
+    }
+    process.on('SIGTERM', () => stop(EXIT.ok))
+    process.on('SIGINT', () => stop(EXIT.ok))
+    process.on('SIGHUP', () => {
+      supervisor.upgrade().catch((error: unknown) => logger.error({ error }, 'SIGHUP: no upgrade'))
+    })
+    supervisor.once('stopped', () => stop(EXIT.ok))
+    supervisor.once('gaveUp', () => stop(EXIT.crashed))
+  })
+  supervisor.start().catch((error: unknown) => {
+    if (!(error instanceof HandoverError)) logger.error({ error }, 'the first generation could not be started')
+  })
+  const code = await ended
+  await admin.close()
+  logger.info({ code }, 'supervisor ended')
+  return code
+}
+
+/** NDJSON, or for people when stderr is a terminal. On stderr: stdout belongs to the service. */
+function createLogger(json: boolean) {
+  if (json || !process.stderr.isTTY) return pino({ base: { pid: process.pid } }, pino.destination({ fd: 2, sync: true }))
+  return pino({ base: null }, pretty({ colorize: process.env['NO_COLOR'] === undefined, destination: 2, sync: true, ignore: 'pid,hostname' }))
+}

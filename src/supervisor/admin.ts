@@ -1,0 +1,157 @@
+/** The admin socket: 0600 in a directory of 0700, for the own user and root; survives a stale path. */
+import { chmodSync, closeSync, fstatSync, openSync, rmdirSync, rmSync, statSync } from 'node:fs'
+import net from 'node:net'
+import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import * as v from 'valibot'
+import { HandoverError, messageOf } from '../errors.js'
+import type { Logger } from '../logger.js'
+import { binding } from '../sys/binding.js'
+import { descriptorOf } from '../sys/node-internals.js'
+import { type AdminAnswer, type AdminRequest, MAX_LINE, requestSchema } from './admin-protocol.js'
+import { prepareDirectory } from './directory.js'
+import type { Supervisor } from './supervisor.js'
+
+const LOCK_FILE = 'lock'
+
+export class Admin {
+  readonly #supervisor: Supervisor
+  readonly #logger: Logger
+  readonly #path: string
+  readonly #server: net.Server
+  readonly #sockets = new Set<net.Socket>()
+  readonly #answers = new Set<Promise<void>>()
+  #lock: number | undefined
+
+  constructor(supervisor: Supervisor, path: string, logger: Logger) {
+    this.#supervisor = supervisor
+    this.#path = path
+    this.#logger = logger
+    this.#server = net.createServer((socket) => this.#serve(socket))
+  }
+
+  /** @throws HandoverError HANDOVER_NAME_TAKEN, HANDOVER_DIRECTORY_UNSAFE */
+  async open(): Promise<void> {
+    const folder = dirname(this.#path)
+    prepareDirectory(folder)
+    // The lock, not the path, says whether a supervisor lives: it goes with the process, however that ends.
+    const lockPath = join(folder, LOCK_FILE)
+    const lock = openSync(lockPath, 'w', 0o600)
+    // A supervisor that is just ending removes the file: a lock on a removed one would keep nobody out.
+    if (!binding().tryLock(lock) || !isSameFile(lock, lockPath)) {
+      closeSync(lock)
+      throw new HandoverError('HANDOVER_NAME_TAKEN', `a supervisor already answers at ${this.#path}`)
+    }
+    this.#lock = lock
+    rmSync(this.#path, { force: true })
+    const mask = process.umask(0o177)
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#server.once('error', reject)
+        this.#server.listen(this.#path, () => resolve())
+      })
+    } finally {
+      process.umask(mask)
+    }
+    chmodSync(this.#path, 0o600)
+  }
+
+  /** Stops answering and removes the paths. Connections whose answer is still to come are given it first. */
+  async close(): Promise<void> {
+    if (this.#lock === undefined) return
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    await Promise.all(this.#answers)
+    for (const socket of this.#sockets) socket.end()
+    await closed
+    const folder = dirname(this.#path)
+    rmSync(join(folder, LOCK_FILE), { force: true })
+    closeSync(this.#lock)
+    this.#lock = undefined
+    for (const path of [folder, dirname(folder)]) {
+      try {
+        rmdirSync(path)
+      } catch {
+        // Not empty: another supervisor's, or the user's own.
+        return
+      }
+    }
+  }
+
+  #serve(socket: net.Socket): void {
+    this.#sockets.add(socket)
+    socket.on('close', () => this.#sockets.delete(socket))
+    socket.on('error', () => socket.destroy())
+    const descriptor = descriptorOf(socket)
+    const peer = descriptor === undefined ? undefined : binding().peerCredentials(descriptor)
+    if (peer === undefined || (peer.uid !== 0 && peer.uid !== process.geteuid?.())) {
+      this.#logger.warn({ peer }, 'a stranger was turned away from the admin socket')
+      socket.destroy()
+      return
+    }
+    let length = 0
+    socket.on('data', (chunk) => {
+      length += chunk.length
+      if (length > MAX_LINE) socket.destroy()
+    })
+    createInterface({ input: socket }).once('line', (line) => {
+      const answer = this.#answer(socket, line).finally(() => this.#answers.delete(answer))
+      this.#answers.add(answer)
+    })
+  }
+
+  async #answer(socket: net.Socket, line: string): Promise<void> {
+    const say = (answer: AdminAnswer) => {
+      if (socket.writable) socket.write(`${JSON.stringify(answer)}\n`)
+    }
+    try {
+      say({ result: await this.#run(parse(line), say) })
+    } catch (error) {
+      const code = error instanceof HandoverError ? error.code : 'HANDOVER_ABORTED'
+      say({ error: { code, message: messageOf(error) } })
+    }
+    socket.end()
+  }
+
+  async #run(request: AdminRequest, say: (answer: AdminAnswer) => void): Promise<unknown> {
+    switch (request.verb) {
+      case 'status':
+        return this.#supervisor.status()
+      case 'stop':
+        await this.#supervisor.stop()
+        return { stopped: true }
+      case 'upgrade': {
+        const { verb: _, ...change } = request
+        const onPhase = (phase: { id: number; phase: string }) => say({ event: 'phase', ...phase })
+        this.#supervisor.on('phase', onPhase)
+        try {
+          return await this.#supervisor.upgrade(v.parse(changeSchema, change))
+        } finally {
+          this.#supervisor.removeListener('phase', onPhase)
+        }
+      }
+    }
+  }
+}
+
+/** Drops keys that are undefined, as `exactOptionalPropertyTypes` wants it. */
+const changeSchema = v.object({
+  node: v.exactOptional(v.string()),
+  command: v.exactOptional(v.array(v.string())),
+  cwd: v.exactOptional(v.string()),
+})
+
+function isSameFile(descriptor: number, path: string): boolean {
+  return fstatSync(descriptor).ino === statSync(path, { throwIfNoEntry: false })?.ino
+}
+
+function parse(line: string): AdminRequest {
+  let value: unknown
+  try {
+    value = JSON.parse(line)
+  } catch (cause) {
+    throw new HandoverError('HANDOVER_USAGE', 'the request is not a line of JSON', { cause })
+  }
+  const checked = v.safeParse(requestSchema, value)
+  if (checked.success) return checked.output
+  throw new HandoverError('HANDOVER_USAGE', `the request is not known: ${checked.issues[0].message}`)
+}

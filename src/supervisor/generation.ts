@@ -1,0 +1,190 @@
+/** One start of a release: its process, its channel, what it has said. Knows nothing of the others. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { EventEmitter, once } from 'node:events'
+import { constants } from 'node:os'
+import { messageOf } from '../errors.js'
+import { binding } from '../sys/binding.js'
+import { nowMs } from '../sys/clock.js'
+import { Link } from '../sys/link.js'
+import { CONTROL, type ControlMessage, type Fields, PROTOCOL_RANGE, PROTOCOL_VERSION } from '../wire/messages.js'
+import { programOf, type Release, runtimeEnvironment } from './release.js'
+import type { Side } from './result.js'
+
+export type GenerationState = 'starting' | 'ready' | 'serving' | 'draining' | 'gone'
+
+type Said<K extends ControlMessage['kind']> = Fields<typeof CONTROL, K>
+export type Status = Said<'status'>
+
+export interface GenerationEvents {
+  listen: [Said<'listen'>]
+  ready: []
+  active: [Said<'active'>]
+  committed: [Said<'committed'>]
+  aborted: [Said<'aborted'>]
+  drained: [Said<'drained'>]
+  /** The process has exited; always the last event. */
+  exit: []
+}
+
+/** The descriptor of the channel in the runtime. */
+const CHANNEL_DESCRIPTOR = 3
+
+export class Generation extends EventEmitter<GenerationEvents> {
+  readonly number: number
+  readonly release: Release
+  readonly startedAtMs = nowMs()
+  state: GenerationState = 'starting'
+  /** How the process ended, in words; undefined while it lives. */
+  ending: string | undefined
+  readonly #child: ChildProcess
+  readonly #link: Link<typeof CONTROL>
+  readonly #role: 'first' | 'successor'
+  readonly #answers = new Map<number, (status: Status) => void>()
+  #pidfd: number | undefined
+  #hello: Said<'hello'> | undefined
+  #nextRequest = 1
+
+  constructor(number: number, release: Release, role: 'first' | 'successor') {
+    super()
+    this.number = number
+    this.release = release
+    this.#role = role
+    const [ours, theirs] = binding().socketpair()
+    this.#link = new Link(ours, CONTROL, 'runtime')
+    const { program, args } = programOf(release)
+    try {
+      this.#child = spawn(program, args, {
+        cwd: release.cwd,
+        env: { ...runtimeEnvironment(process.env), HANDOVER_CHANNEL: String(CHANNEL_DESCRIPTOR) },
+        stdio: ['ignore', 'inherit', 'inherit', theirs],
+      })
+    } catch (error) {
+      this.#link.close()
+      throw error
+    } finally {
+      binding().close(theirs)
+    }
+    // Opened before the loop turns: until then even a dead child is not reaped, and its pid is its own.
+    if (this.#child.pid !== undefined) this.#pidfd = binding().pidfdOpen(this.#child.pid)
+    this.#child.once('error', (error) => this.#gone(messageOf(error)))
+    this.#child.once('exit', (code, signal) => this.#gone(signal === null ? `exited with code ${code}` : `was killed by ${signal}`))
+    this.#link.start({ onMessage: (message) => this.#onMessage(message), onEnd: (error) => this.#onChannelEnd(error?.message) })
+  }
+
+  get side(): Side {
+    return { generation: this.number, release: this.#hello?.release ?? programOf(this.release).args[0] ?? '', node: this.#hello?.node ?? '', pid: this.#child.pid ?? null }
+  }
+
+  get alive(): boolean {
+    return this.ending === undefined
+  }
+
+  /** For the other side of a transfer. Stays this object's. */
+  get pidfd(): number {
+    if (this.#pidfd === undefined) throw new Error(`generation ${this.number} has no process`)
+    return this.#pidfd
+  }
+
+  send: Link<typeof CONTROL>['send'] = (kind, fields, descriptors) => this.#link.send(kind, fields, descriptors)
+
+  /** Asks the runtime how it is; undefined when it does not answer in time. */
+  async ask(timeoutMs: number): Promise<Status | undefined> {
+    if (!this.alive || this.#hello === undefined) return undefined
+    const request = this.#nextRequest++
+    return new Promise((resolve) => {
+      const give = (status: Status | undefined) => {
+        clearTimeout(timer)
+        this.removeListener('exit', lost)
+        this.#answers.delete(request)
+        resolve(status)
+      }
+      const lost = () => give(undefined)
+      const timer = setTimeout(lost, timeoutMs)
+      this.once('exit', lost)
+      this.#answers.set(request, give)
+      this.#link.send('ask', { request })
+    })
+  }
+
+  signal(name: 'SIGTERM' | 'SIGKILL'): void {
+    if (this.#pidfd !== undefined && this.alive) binding().pidfdSignal(this.#pidfd, constants.signals[name])
+  }
+
+  /** SIGTERM, and after `graceMs` SIGKILL; resolves when the process is gone. */
+  async stop(graceMs: number): Promise<void> {
+    if (!this.alive) return
+    const gone = once(this, 'exit')
+    this.signal('SIGTERM')
+    const timer = setTimeout(() => this.signal('SIGKILL'), graceMs)
+    await gone
+    clearTimeout(timer)
+  }
+
+  /** SIGKILL; resolves when the process is gone. */
+  async kill(): Promise<void> {
+    if (!this.alive) return
+    const gone = once(this, 'exit')
+    this.signal('SIGKILL')
+    await gone
+  }
+
+  #onMessage(message: ControlMessage): void {
+    switch (message.kind) {
+      case 'hello':
+        this.#welcome(message.fields)
+        return
+      case 'listen':
+        this.emit('listen', message.fields)
+        return
+      case 'ready':
+        if (this.state === 'starting') this.state = 'ready'
+        this.emit('ready')
+        return
+      case 'active':
+        this.state = 'serving'
+        this.emit('active', message.fields)
+        return
+      case 'committed':
+        this.state = 'draining'
+        this.emit('committed', message.fields)
+        return
+      case 'aborted':
+        this.emit('aborted', message.fields)
+        return
+      case 'drained':
+        this.emit('drained', message.fields)
+        return
+      case 'status':
+        this.#answers.get(message.fields.request)?.(message.fields)
+        return
+    }
+  }
+
+  #welcome(hello: Said<'hello'>): void {
+    const { min, max } = hello.protocol
+    if (min > PROTOCOL_VERSION || max < PROTOCOL_RANGE.min) {
+      this.#onChannelEnd(`it speaks protocol ${min} to ${max}, this supervisor ${PROTOCOL_RANGE.min} to ${PROTOCOL_RANGE.max}`)
+      return
+    }
+    this.#hello = hello
+    this.#link.send('welcome', { protocol: Math.min(max, PROTOCOL_VERSION), generation: this.number, role: this.#role })
+  }
+
+  /** A runtime that has lost its channel cannot be told anything again, and would serve beside its replacement. */
+  #onChannelEnd(why: string | undefined): void {
+    this.#link.close()
+    if (why !== undefined || this.state === 'serving') this.signal('SIGKILL')
+  }
+
+  #gone(ending: string): void {
+    if (this.ending !== undefined) return
+    // SIGCHLD may be heard before the channel: its last words ("active", "drained") decide what has happened.
+    for (let last = this.#link.receiveBefore(nowMs()); 'fields' in last; last = this.#link.receiveBefore(nowMs())) this.#onMessage(last)
+    this.ending = ending
+    this.state = 'gone'
+    this.#link.close()
+    if (this.#pidfd !== undefined) binding().close(this.#pidfd)
+    this.#pidfd = undefined
+    this.emit('exit')
+  }
+}

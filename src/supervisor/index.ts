@@ -1,0 +1,11 @@
+/** `handover/supervisor`: the supervisor as a library; the CLI is made of it. */
+export { type ErrorCode, ERRORS, HandoverError } from '../errors.js'
+export type { Logger } from '../logger.js'
+export { Admin } from './admin.js'
+export { adminSocketPath, DEFAULT_NAME } from './directory.js'
+export type { SupervisorOptions } from './options.js'
+export type { Release } from './release.js'
+export type { Outcome, PhaseDuration, Reason, Side, UpgradeResult } from './result.js'
+export type { GenerationStatus, SupervisorStatus } from './status.js'
+export { Supervisor, type SupervisorEvents } from './supervisor.js'
+export type { UpgradePhase } from './upgrade.js'

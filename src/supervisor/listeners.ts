@@ -1,0 +1,104 @@
+/**
+ * The listening sockets, by name. The supervisor makes them and keeps them for all generations: it never watches one, so
+ * it never accepts, and since its copy stays open no backlog is ever reset.
+ */
+import { lookup } from 'node:dns/promises'
+import { isIP } from 'node:net'
+import { messageOf } from '../errors.js'
+import { binding } from '../sys/binding.js'
+
+export interface ListenerSpec {
+  readonly name: string
+  readonly host: string | null
+  readonly port: number
+  readonly backlog: number
+}
+
+interface Listener {
+  readonly spec: ListenerSpec
+  readonly descriptor: number
+  readonly cookie: string
+}
+
+export class Listeners {
+  #current = new Map<string, Listener>()
+  /** What each generation asked for: decides what stays when it serves, and what goes when it is gone. */
+  readonly #wanted = new Map<number, Map<string, Listener>>()
+
+  /**
+   * The listener a generation asks for: the one there is, if name and address are the same, else a new one. The
+   * descriptor stays this class'. Throws the system's error.
+   */
+  async provide(generation: number, spec: ListenerSpec): Promise<number> {
+    const wanted = this.#wanted.get(generation) ?? new Map<string, Listener>()
+    this.#wanted.set(generation, wanted)
+    const before = wanted.get(spec.name) ?? this.#current.get(spec.name)
+    const listener = before !== undefined && sameAddress(before.spec, spec) ? before : await make(spec)
+    wanted.set(spec.name, listener)
+    return listener.descriptor
+  }
+
+  /** The generation serves: what it did not ask for is closed. */
+  commit(generation: number): void {
+    const kept = this.#wanted.get(generation) ?? new Map<string, Listener>()
+    const before = this.#current
+    this.#current = kept
+    this.#wanted.delete(generation)
+    this.#closeUnused(before.values())
+  }
+
+  /** The generation will never serve: what was made for it alone is closed. */
+  abort(generation: number): void {
+    const wanted = this.#wanted.get(generation)
+    this.#wanted.delete(generation)
+    if (wanted !== undefined) this.#closeUnused(wanted.values())
+  }
+
+  closeAll(): void {
+    const all = [...this.#current.values(), ...[...this.#wanted.values()].flatMap((wanted) => [...wanted.values()])]
+    this.#current = new Map()
+    this.#wanted.clear()
+    this.#closeUnused(all)
+  }
+
+  /** For status: the names and addresses as asked for. */
+  list(): { name: string; address: string; cookie: string }[] {
+    return [...this.#current.values()].map(({ spec, cookie }) => ({ name: spec.name, address: addressOf(spec), cookie }))
+  }
+
+  #closeUnused(listeners: Iterable<Listener>): void {
+    const used = new Set<Listener>([...this.#current.values(), ...[...this.#wanted.values()].flatMap((wanted) => [...wanted.values()])])
+    for (const listener of new Set(listeners)) if (!used.has(listener)) binding().close(listener.descriptor)
+  }
+}
+
+function sameAddress(before: ListenerSpec, now: ListenerSpec): boolean {
+  return before.host === now.host && (now.port === before.port || now.port === 0)
+}
+
+function addressOf({ host, port }: ListenerSpec): string {
+  return `${host === null ? '*' : host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+async function make(spec: ListenerSpec): Promise<Listener> {
+  const { host, port, backlog } = spec
+  let descriptor: number
+  try {
+    if (host === null) descriptor = listenEverywhere(port, backlog)
+    else descriptor = binding().listenTcp(isIP(host) === 0 ? (await lookup(host)).address : host, port, backlog, false)
+  } catch (error) {
+    throw new Error(`listener "${spec.name}" on ${addressOf(spec)}: ${messageOf(error)}`, { cause: error })
+  }
+  return { spec, descriptor, cookie: binding().socketCookie(descriptor).toString() }
+}
+
+/** As Node does: all addresses of both families, or of IPv4 where there is no IPv6. */
+function listenEverywhere(port: number, backlog: number): number {
+  try {
+    return binding().listenTcp('::', port, backlog, false)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL') throw error
+    return binding().listenTcp('0.0.0.0', port, backlog, false)
+  }
+}

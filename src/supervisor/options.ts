@@ -1,0 +1,37 @@
+/** Options of a supervisor, with their defaults. */
+import type { Logger } from '../logger.js'
+import type { Release } from './release.js'
+
+export interface SupervisorOptions {
+  /** What to run first. */
+  readonly release: Release
+  /** How long a runtime may take from its start to `ready()`. Default 30,000 ms. */
+  readonly readyTimeoutMs?: number
+  /** How long a predecessor may serve what could not move, and a runtime may take to stop. Default 30,000 ms. */
+  readonly drainMs?: number
+  /** How long the clients may have to wait in a freeze before it is given up. Default 5,000 ms. */
+  readonly freezeMs?: number
+  /** Crashes in a row, each within a minute of the last, after which it gives up. Default 5. */
+  readonly maxCrashes?: number
+  readonly logger?: Logger
+}
+
+export type Settings = Required<Omit<SupervisorOptions, 'logger'>> & { readonly logger: Logger }
+
+/** How long the successor may take to answer an offer. */
+export const CHECK_MS = 10_000
+/** After the drain a process has this long to exit by itself after SIGTERM. */
+export const EXIT_GRACE_MS = 5_000
+
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+
+export function settingsOf(options: SupervisorOptions): Settings {
+  return {
+    release: options.release,
+    readyTimeoutMs: options.readyTimeoutMs ?? 30_000,
+    drainMs: options.drainMs ?? 30_000,
+    freezeMs: options.freezeMs ?? 5_000,
+    maxCrashes: options.maxCrashes ?? 5,
+    logger: options.logger ?? silent,
+  }
+}
