@@ -1,6 +1,7 @@
 /** One chat client: talks, and compares every byte it receives with the one it must be. */
 import { connect, type Socket } from 'node:net'
 import { broadcastOf, lineOf, nickOf } from './content.js'
+import { type Latencies, record } from './latency.js'
 
 /** What all clients of a process found. Bytes are of the direction server to client; what clients sent comes back to others. */
 export interface Findings {
@@ -19,21 +20,22 @@ export const noFindings = (): Findings => ({ checked: 0, lost: 0, doubled: 0, wr
 export class ChatClient {
   readonly #id: number
   readonly #findings: Findings
-  readonly #onLatency: (ms: number) => void
+  readonly #latencies: () => Latencies
   readonly #socket: Socket
   /** The next sequence number of everybody else in the room. */
   readonly #next = new Map<string, { client: number; sequence: number }>()
-  readonly #sentAt: number[] = []
+  readonly #waiting: { sentAt: number; latencies: Latencies }[] = []
   #partial = ''
   #half = ''
   #greetings = 0
   #acknowledged = 0
   sent = 0
 
-  constructor(id: number, port: number, findings: Findings, onLatency: (ms: number) => void) {
+  /** @param latencies where the answer to a line said now is to be counted. */
+  constructor(id: number, port: number, findings: Findings, latencies: () => Latencies) {
     this.#id = id
     this.#findings = findings
-    this.#onLatency = onLatency
+    this.#latencies = latencies
     this.#socket = connect({ port, host: '127.0.0.1', noDelay: true })
     this.#socket.setEncoding('latin1')
     this.#socket.on('error', (error) => this.#note(error.message))
@@ -67,7 +69,7 @@ export class ChatClient {
     const rest = `${line.slice(this.#half.length)}\n`
     this.sent += 1
     this.#half = lineOf(this.#id, this.sent + 1).slice(0, 10)
-    this.#sentAt.push(performance.now())
+    this.#waiting.push({ sentAt: performance.now(), latencies: this.#latencies() })
     this.#socket.write(rest + this.#half)
   }
 
@@ -75,7 +77,8 @@ export class ChatClient {
     if (line === `ok ${this.#acknowledged + 1}`) {
       this.#acknowledged += 1
       this.#findings.checked += line.length + 1
-      this.#onLatency(performance.now() - this.#sentAt.shift()!)
+      const { sentAt, latencies } = this.#waiting.shift()!
+      record(latencies, performance.now() - sentAt)
       return
     }
     const [, nick, digits] = /^<(\w+)> (\d+) /.exec(line) ?? []

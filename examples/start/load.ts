@@ -1,6 +1,6 @@
 /** A process full of chat clients. Its parent says what to do, one word at a time; see `Order` and `Answer`. */
 import { ChatClient, type Findings, noFindings } from './client.js'
-import { type Latencies, noLatencies, record } from './latency.js'
+import { type Latencies, noLatencies } from './latency.js'
 import { type Connects, Prober } from './prober.js'
 
 const ROOM_SIZE = 10
@@ -38,7 +38,7 @@ async function enter(port: number, firstClient: number, count: number): Promise<
     const room = Array.from({ length: Math.min(ROOM_SIZE, firstClient + count - id) }, (_, index) => id + index)
     await Promise.all(
       room.map((member) => {
-        const client = new ChatClient(member, port, findings, (ms) => record(current, ms))
+        const client = new ChatClient(member, port, findings, () => current)
         clients.set(member, client)
         return client.enter(
           `room-${id}`,
