@@ -110,7 +110,7 @@ Napi::Value IsSealed(const Napi::CallbackInfo& info) {
 Napi::Value GiveDescriptor(Napi::Env env, Status status, OwnedFd* fd) {
   if (!status.ok()) return Done(env, status);
   const Napi::Value number = Napi::Number::New(env, fd->get());
-  if (!env.IsExceptionPending()) fd->Release();
+  if (!number.IsEmpty()) fd->Release();
   return number;
 }
 

@@ -15,9 +15,7 @@ Napi::Value SocketPair(const Napi::CallbackInfo& info) {
   const Status status = posix::SocketPair(ends);
   if (!status.ok()) return Done(env, status);
   Napi::Array pair = Napi::Array::New(env, 2);
-  pair.Set(0u, ends[0].get());
-  pair.Set(1u, ends[1].get());
-  if (env.IsExceptionPending()) return {};
+  if (pair.IsEmpty() || !pair.Set(0u, ends[0].get()) || !pair.Set(1u, ends[1].get())) return {};
   for (OwnedFd& end : ends) end.Release();
   return pair;
 }
@@ -50,14 +48,14 @@ Napi::Value Receive(const Napi::CallbackInfo& info) {
   const Status status = posix::Receive(fd, into.data, into.length, &received);
   if (!status.ok() || received.would_block) return Done(env, status);
 
-  Napi::Array descriptors = Napi::Array::New(env, received.descriptors.size());
-  for (uint32_t index = 0; index < received.descriptors.size() && !env.IsExceptionPending(); index++) {
-    descriptors.Set(index, received.descriptors[index].get());
-  }
+  // A step that fails (out of memory, a worker being terminated) returns at once, and `received` closes what it owns.
   Napi::Object result = Napi::Object::New(env);
-  if (!env.IsExceptionPending()) result.Set("bytes", static_cast<double>(received.bytes));
-  if (!env.IsExceptionPending()) result.Set("descriptors", descriptors);
-  if (env.IsExceptionPending()) return {};
+  Napi::Array descriptors = Napi::Array::New(env, received.descriptors.size());
+  if (result.IsEmpty() || descriptors.IsEmpty()) return {};
+  for (uint32_t index = 0; index < received.descriptors.size(); index++) {
+    if (!descriptors.Set(index, received.descriptors[index].get())) return {};
+  }
+  if (!result.Set("bytes", static_cast<double>(received.bytes)) || !result.Set("descriptors", descriptors)) return {};
   for (OwnedFd& descriptor : received.descriptors) descriptor.Release();
   return result;
 }

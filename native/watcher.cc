@@ -111,10 +111,14 @@ void Watcher::Notify(int events) {
   const Napi::Env env = Env();
   const Napi::HandleScope scope(env);
   const Napi::Object self = Value();  // the callback may close and drop this watcher
-  on_ready_.Value().MakeCallback(self, {Napi::Number::New(env, events)}, *context_);
+  const napi_value argument = Napi::Number::New(env, events);
+  // Not FunctionReference::MakeCallback: when a worker is terminated in the callback there is no exception, and none
+  // can be thrown, which it takes for a fatal error.
+  napi_make_callback(env, *context_, self, on_ready_.Value(), 1, &argument, nullptr);
   // Nobody is below this callback who could catch: an exception is an uncaught one.
-  if (!env.IsExceptionPending()) return;
+  bool pending = false;
   napi_value exception = nullptr;
+  if (napi_is_exception_pending(env, &pending) != napi_ok || !pending) return;
   if (napi_get_and_clear_last_exception(env, &exception) == napi_ok) napi_fatal_exception(env, exception);
 }
 
