@@ -155,14 +155,16 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       generation.signal('SIGKILL')
     }, readyTimeoutMs)
     generation.once('ready', () => generation.send('activate', {}))
+    let served = false
     generation.once('active', () => {
+      served = true
       clearTimeout(timer)
       this.#listeners.commit(generation.number)
       this.#serves(generation)
     })
     generation.once('exit', () => {
       clearTimeout(timer)
-      if (generation === this.#serving) return
+      if (served) return
       this.#listeners.abort(generation.number)
       this.#crashed(generation)
     })
