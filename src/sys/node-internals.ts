@@ -40,7 +40,7 @@ interface PrivateProcess {
   _getActiveRequests(): WriteRequest[]
 }
 interface PrivateNet {
-  _createServerHandle(address: null, port: -1, addressType: -1, fd: number): Handle | number
+  _createServerHandle(address: null, port: null, addressType: null, fd: number): Handle | number
 }
 
 const inside = (socket: net.Socket) => socket as unknown as PrivateSocket
@@ -176,7 +176,7 @@ export interface HeldListener {
  * @param fd a duplicate the server may own.
  */
 export function listenHeld(server: net.Server, fd: number, backlog: number): HeldListener {
-  const handle = (net as unknown as PrivateNet)._createServerHandle(null, -1, -1, fd)
+  const handle = (net as unknown as PrivateNet)._createServerHandle(null, null, null, fd)
   if (typeof handle === 'number') throw new Error(`the listener (descriptor ${fd}) cannot be opened: errno ${-handle}`)
   handle.listen = () => 0
   server.listen({ _handle: handle, backlog } as net.ListenOptions)
