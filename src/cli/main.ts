@@ -88,6 +88,9 @@ function fail(error: unknown): number {
   return known ? error.exitCode : EXIT.failed
 }
 
+// A reader that has gone (`handover status | head -1`) is not this command's failure.
+process.stdout.on('error', () => {})
+
 try {
   await program.parseAsync()
 } catch (error) {

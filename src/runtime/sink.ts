@@ -11,6 +11,9 @@ import type { States } from './states.js'
 import type { Adopted, Transport } from './transport.js'
 import { commonVersion, readableVersions, stepUp, type Versioned } from './versions.js'
 
+/** What a process has open beside its sessions, roughly: only the table's size follows from it. */
+const SPARE_DESCRIPTORS = 256
+
 /** @param onActive called when every session is live. */
 export function createSink(sessions: Sessions, states: States, transport: Transport, onActive: () => void): Sink {
   const adopted: Adopted[] = []
@@ -41,6 +44,8 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
         states: choices(offer.states, 'shared state', (name) => states.definitions.get(name)),
       }
       if (reasons.length > 0) throw new Refusal(reasons)
+      // Now, while the clients are still served: each doubling of the table during the freeze waits for RCU.
+      if (offer.descriptors > 0) binding().growDescriptorTable(Math.min(binding().descriptorLimit().soft, offer.descriptors + SPARE_DESCRIPTORS))
       return accept
     },
 
