@@ -31,7 +31,7 @@ function start(subject: Subject, size: string, sessions: string): Running {
   }
   const outstanding = subject === 'ipc-all' ? [sessions] : subject === 'ipc' ? ['64'] : []
   const file = subject === 'floor' ? 'floor' : 'ipc'
-  const child = startNode(t, `benchmarks/subjects/${file}.js`, [size, sessions, ...outstanding], { detached: true })
+  const child = startNode(t, `benchmarks/subjects/${file}.js`, [size, sessions, ...outstanding])
   return { output: child, move: async () => child.write('move\n') }
 }
 

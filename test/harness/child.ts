@@ -13,8 +13,6 @@ export interface Teardown {
 export interface ChildOptions {
   readonly env?: NodeJS.ProcessEnv
   readonly cwd?: string
-  /** A process group of its own; what is left of it can be found by the mark in its environment. */
-  readonly detached?: boolean
 }
 
 export interface Exit {
@@ -51,7 +49,6 @@ export function cleanEnvironment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEn
 export function startChild(t: Teardown, command: string, args: readonly string[], options: ChildOptions = {}): Child {
   const child = spawn(command, [...args], {
     cwd: options.cwd,
-    detached: options.detached ?? false,
     env: cleanEnvironment(options.env),
     stdio: 'pipe',
   })

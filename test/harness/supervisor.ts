@@ -62,7 +62,7 @@ export function startSupervisor(t: Teardown, options: SupervisorOptions): TestSu
   })
   const node = options.node ?? process.execPath
   const args = ['run', '--name', name, '--json', ...(options.options ?? []), '--', ...options.command]
-  const child = startChild(t, node, [compiled(CLI), ...args], { env, detached: true })
+  const child = startChild(t, node, [compiled(CLI), ...args], { env })
 
   const start = (verb: string, ...rest: string[]): Child =>
     startNode(t, CLI, [verb, '--name', name, '--json', ...rest], { env })

@@ -1,0 +1,158 @@
+/** Connections whose both ends do what the test says: the client's here, the server's in test/fixtures/puppet-server.ts. */
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import type { UpgradeResult } from '../../src/supervisor/result.js'
+import type { Puppeted, Tools, Trick } from '../fixtures/puppet-server.js'
+import { compiled, type Teardown } from './child.js'
+import { type CommandResult, READY, startSupervisor, type TestSupervisor } from './supervisor.js'
+import { until, within } from './timeout.js'
+
+export const PUPPET_SERVER = compiled('test/fixtures/puppet-server.js')
+
+export interface StageOptions {
+  /** The Node of the first generation. */
+  readonly node?: string
+  /** Options of `handover run`. */
+  readonly options?: readonly string[]
+  readonly env?: NodeJS.ProcessEnv
+}
+
+/** A supervised puppet server. */
+export class Stage {
+  readonly supervisor: TestSupervisor
+  readonly port: number
+  readonly #control: number
+  #saboteur: Puppet | undefined
+
+  private constructor(supervisor: TestSupervisor, port: number, control: number) {
+    this.supervisor = supervisor
+    this.port = port
+    this.#control = control
+  }
+
+  static async start(t: Teardown, { node, options = [], env = {} }: StageOptions = {}): Promise<Stage> {
+    const own = node === undefined ? [] : ['--node', node]
+    const command = ['node', PUPPET_SERVER]
+    const supervisor = startSupervisor(t, { command, env, options: [...own, ...options] })
+    const [line, , , , port] = await supervisor.child.line(READY)
+    return new Stage(supervisor, Number(port), Number(/control=(\d+)/.exec(line!)?.[1]))
+  }
+
+  /** Runs a function in the generation that serves; it sees nothing of the test but `arg`. */
+  async run<R, A = undefined>(trick: (tools: Tools, arg: A) => R, arg?: A): Promise<R> {
+    return (await this.ask(null, `(socket, session, tools, arg) => (${trick})(tools, arg)`, arg)) as R
+  }
+
+  async ask(label: string | null, source: string, arg: unknown): Promise<unknown> {
+    const socket = connect({ port: this.#control, host: '127.0.0.1' })
+    socket.setEncoding('utf8').end(JSON.stringify({ label, source, arg }))
+    let said = ''
+    socket.on('data', (text) => (said += String(text)))
+    await within(once(socket, 'close'), `an answer of the puppet server to ${source}`)
+    const { value, error } = JSON.parse(said) as { value?: unknown; error?: string }
+    if (error !== undefined) throw new Error(error)
+    return value
+  }
+
+  /** An upgrade in which everything is restored, and then the last session refuses. */
+  async abortedUpgrade(...args: string[]): Promise<CommandResult<UpgradeResult>> {
+    this.#saboteur ??= await Puppet.open(this)
+    await this.#saboteur.onRestore(() => {
+      throw new Error('sabotage')
+    })
+    const result = await this.supervisor.upgrade(...args)
+    await this.#saboteur.onRestore(() => undefined)
+    return result
+  }
+}
+
+/** One connection. */
+export class Puppet {
+  readonly client: Socket
+  readonly label: string
+  received: Buffer = Buffer.alloc(0)
+  /** The server's FIN has come. */
+  ended = false
+  /** The code of the client's error, if there was one. */
+  error: string | undefined
+  readonly #stage: Stage
+
+  private constructor(stage: Stage, client: Socket) {
+    this.#stage = stage
+    this.client = client
+    this.label = String(client.localPort)
+    client.on('data', (bytes: Buffer) => (this.received = Buffer.concat([this.received, bytes])))
+    client.on('end', () => (this.ended = true))
+    client.on('error', (error: NodeJS.ErrnoException) => (this.error = error.code))
+  }
+
+  /** @param paused the client reads nothing until `resume`. */
+  static async open(stage: Stage, { paused = false } = {}): Promise<Puppet> {
+    const client = connect({ port: stage.port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
+    if (paused) client.pause()
+    await within(once(client, 'connect'), `a connection to port ${stage.port}`)
+    const puppet = new Puppet(stage, client)
+    await until(() => client.localPort !== undefined, 'the port of the client')
+    // The server has it as a session.
+    await puppet.sees(() => true)
+    return puppet
+  }
+
+  /** Runs a function on the server's end; it sees nothing of the test but `arg`. */
+  async serve<R, A = undefined>(trick: Trick<R, A>, arg?: A): Promise<R> {
+    return (await this.#stage.ask(this.label, trick.toString(), arg)) as R
+  }
+
+  /** What runs on the server's end in each `restore` from now on. */
+  async onRestore<A = undefined>(trick: Trick<unknown, A>, arg?: A): Promise<void> {
+    const set: Trick<void, { source: string; arg: unknown }> = (_socket, session, _tools, said) => {
+      session.onRestore = said.source
+      session.arg = said.arg ?? null
+    }
+    await this.serve(set, { source: trick.toString(), arg: arg ?? null })
+  }
+
+  /** Waits until a fact is seen on the server's end. */
+  async sees<A = undefined>(fact: Trick<boolean, A>, arg?: A): Promise<void> {
+    const look = async (): Promise<void> => {
+      for (;;) {
+        const seen = await this.serve(fact, arg).catch((error: Error) => {
+          if (!error.message.includes('has no session')) throw error
+          return false
+        })
+        if (seen || stopped) return
+      }
+    }
+    let stopped = false
+    const looking = look()
+    await within(looking, `the server to see ${fact} on connection ${this.label}`).finally(() => (stopped = true))
+  }
+
+  session(): Promise<Puppeted & { bytes: { data: number[] } }> {
+    return this.serve((_socket, session) => session as Puppeted & { bytes: { data: number[] } })
+  }
+
+  /** What the server's end has received, as latin1 text. */
+  heard(): Promise<string> {
+    return this.serve((_socket, session) => session.bytes.toString('latin1'))
+  }
+
+  send(data: string | Buffer): void {
+    this.client.write(data)
+  }
+
+  /** Waits until the client has got so many bytes. */
+  async gets(length: number): Promise<void> {
+    await until(
+      () => this.received.length >= length,
+      () => `${length} bytes at client ${this.label}: ${this.received.length} came, error ${this.error}`,
+    )
+  }
+
+  async isEnded(): Promise<void> {
+    await until(
+      () => this.ended,
+      () => `the end at client ${this.label}: ${this.received.length} bytes came, error ${this.error}`,
+    )
+  }
+}
