@@ -39,11 +39,6 @@ export const ERRORS = {
     next: 'Check that both sides run compatible versions of handover; nothing of the message was used.',
     exit: EXIT.aborted,
   },
-  HANDOVER_PROTOCOL_VERSION: {
-    when: 'the two sides have no protocol version in common',
-    next: 'Upgrade by way of a release of handover that speaks both versions, or restart.',
-    exit: EXIT.refused,
-  },
   HANDOVER_STATE_INVALID: {
     when: 'captured state is not plain data, is too large, or its envelope does not check out',
     next: 'Return plain data from capture (see "Plain data" in the README).',
@@ -63,11 +58,6 @@ export const ERRORS = {
     when: 'the supervisor could not make the listening socket a runtime asked for',
     next: 'Free the address, or ask for another one.',
     exit: EXIT.failed,
-  },
-  HANDOVER_REFUSED: {
-    when: 'an upgrade was refused by the check or by the vote; the predecessor serves on with every session',
-    next: 'Read the reasons; mend the release and upgrade again.',
-    exit: EXIT.refused,
   },
   HANDOVER_ABORTED: {
     when: 'an upgrade failed before commit; the predecessor serves on with every session',
