@@ -21,7 +21,7 @@ const scale = Number(process.env.HANDOVER_TEST_TIMEOUT_SCALE ?? 1)
 const FILE_TIMEOUT_SECONDS = 120 * scale
 const GROUP_GONE_WITHIN_MS = 3000 * scale
 /** Tests of whole processes, of time or of memory: one at a time, or they measure each other. */
-const ALONE = ['process', 'systemd', 'matrix', 'package', 'native']
+const ALONE = ['process', 'systemd', 'matrix', 'package', 'native', 'scripts']
 /** Said by Node about the code under test; the rest of stderr is the tests' own affair. */
 const WARNING = /^\(node:\d+\) (?!ExperimentalWarning)(\[\w+\] )?\w*Warning: .*/m
 
@@ -133,8 +133,16 @@ async function runFile(file) {
   clearTimeout(cut)
   running.delete(child)
   result.seconds = (performance.now() - began) / 1000
+  const skipReason = skipReasonOf(summary)
+  if (skipReason !== undefined) result.skipped.push({ name: 'the whole file', reason: skipReason })
   if (result.failures.length === 0) result.failures.push(...hiddenFailures(summary, code, signal, result.stderr))
   return result
+}
+
+/** Why a file skipped itself as a whole. No output at all is a plan of nothing too, in the parser's own words. */
+function skipReasonOf(summary) {
+  const { skipAll, skipReason } = summary.plan
+  return skipAll && skipReason && skipReason !== 'no tests found' ? skipReason : undefined
 }
 
 /** Failures that no assertion reports. */
@@ -143,7 +151,7 @@ function hiddenFailures(summary, code, signal, stderr) {
   if (signal !== null) return [{ name: `killed by ${signal}` }]
   if (code !== 0) return [{ name: `exit code ${code}` }]
   if (!summary.ok) return [{ name: 'incomplete output', detail: summary.failures }]
-  if (summary.count === 0 && !summary.plan.skipAll) return [{ name: 'no assertion' }]
+  if (summary.count === 0 && skipReasonOf(summary) === undefined) return [{ name: 'no assertion' }]
   return warning === null ? [] : [{ name: warning[0] }]
 }
 
