@@ -3,10 +3,16 @@ import { netTransport } from './adapters/net.js'
 import { joinWith } from './runtime/join.js'
 import type { JoinOptions, Runtime } from './runtime/types.js'
 
-export { type ErrorCode, ERRORS, HandoverError } from './errors.js'
+export { ERRORS, type ErrorCode, HandoverError } from './errors.js'
 export type { Logger } from './logger.js'
 export type {
-  JoinOptions, ListenOptions, Migration, Runtime, SessionDefinition, SessionKind, StateDefinition,
+  JoinOptions,
+  ListenOptions,
+  Migration,
+  Runtime,
+  SessionDefinition,
+  SessionKind,
+  StateDefinition,
 } from './runtime/types.js'
 
 /**

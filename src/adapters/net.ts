@@ -4,7 +4,19 @@ import * as v from 'valibot'
 import { HandoverError } from '../errors.js'
 import type { Adopted, Freeze, Transport } from '../runtime/transport.js'
 import { binding } from '../sys/binding.js'
-import { abandon, descriptorOf, hold, idleLeftMs, keepOutputReadable, release, resumeIdleTimer, unreadInput, unsentOutput, unsupported, writesInFlight } from '../sys/node-internals.js'
+import {
+  abandon,
+  descriptorOf,
+  hold,
+  idleLeftMs,
+  keepOutputReadable,
+  release,
+  resumeIdleTimer,
+  unreadInput,
+  unsentOutput,
+  unsupported,
+  writesInFlight,
+} from '../sys/node-internals.js'
 
 const length = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array)
@@ -49,7 +61,11 @@ export const netTransport: Transport = {
         const descriptor = descriptorOf(socket)
         const unsent = unsentOutput(socket, inFlight)
         if (descriptor === undefined) throw new HandoverError('HANDOVER_NOT_MOVABLE', 'the socket has no descriptor')
-        if (unsent === undefined) throw new HandoverError('HANDOVER_NOT_MOVABLE', 'output written before the socket became a session is still in flight')
+        if (unsent === undefined)
+          throw new HandoverError(
+            'HANDOVER_NOT_MOVABLE',
+            'output written before the socket became a session is still in flight',
+          )
         return { descriptor, described: describe(socket, unsent) }
       },
       abandon: (socket) => abandon(socket, inFlight),
@@ -87,7 +103,14 @@ function adopt(descriptor: number, value: unknown): Adopted {
     // makes setNoDelay(false) a silent no-op.
     const { noDelay, keepAlive, keepAliveIdleSeconds } = binding().socketOptions(descriptor)
     const { allowHalfOpen, readEnded, finSent } = state
-    const options = { allowHalfOpen, noDelay, keepAlive, keepAliveInitialDelay: keepAliveIdleSeconds * 1000, readable: !readEnded, writable: !finSent }
+    const options = {
+      allowHalfOpen,
+      noDelay,
+      keepAlive,
+      keepAliveInitialDelay: keepAliveIdleSeconds * 1000,
+      readable: !readEnded,
+      writable: !finSent,
+    }
     socket = new net.Socket({ fd: descriptor, manualStart: true, ...options } as net.SocketConstructorOpts)
   } catch (error) {
     binding().close(descriptor)
@@ -106,7 +129,8 @@ function adopt(descriptor: number, value: unknown): Adopted {
     release() {
       if (socket.destroyed) return
       // Unless `restore` has set a timeout of its own, the idle time goes on from where it was.
-      if (state.timeoutMs > 0 && (socket.timeout ?? state.timeoutMs) === state.timeoutMs) resumeIdleTimer(socket, state.timeoutMs, state.idleLeftMs)
+      if (state.timeoutMs > 0 && (socket.timeout ?? state.timeoutMs) === state.timeoutMs)
+        resumeIdleTimer(socket, state.timeoutMs, state.idleLeftMs)
       apart(() => {
         if (state.unread.length > 0) socket.unshift(state.unread)
       })
@@ -120,7 +144,11 @@ function adopt(descriptor: number, value: unknown): Adopted {
 function countFrom(socket: net.Socket, name: 'bytesRead' | 'bytesWritten', base: number): void {
   if (base === 0) return
   const own = Object.getOwnPropertyDescriptor(net.Socket.prototype, name)?.get
-  Object.defineProperty(socket, name, { configurable: true, enumerable: true, get: () => base + ((own?.call(socket) as number | undefined) ?? 0) })
+  Object.defineProperty(socket, name, {
+    configurable: true,
+    enumerable: true,
+    get: () => base + ((own?.call(socket) as number | undefined) ?? 0),
+  })
 }
 
 /** A handler of the app's that throws is uncaught, as ever, but does not keep the other sessions from going on. */

@@ -1,7 +1,7 @@
 /** One request to a supervisor, by its admin socket. */
 import net from 'node:net'
 import { createInterface } from 'node:readline'
-import { type ErrorCode, ERRORS, HandoverError, messageOf } from '../errors.js'
+import { ERRORS, type ErrorCode, HandoverError, messageOf } from '../errors.js'
 import type { AdminAnswer, AdminRequest } from '../supervisor/admin-protocol.js'
 import { adminSocketPath } from '../supervisor/directory.js'
 
@@ -9,7 +9,11 @@ import { adminSocketPath } from '../supervisor/directory.js'
  * Sends the request and waits for its answer, however long that takes.
  * @throws HandoverError HANDOVER_UNREACHABLE, or what the supervisor answered.
  */
-export async function request<R>(name: string, message: AdminRequest, onEvent: (event: Record<string, unknown>) => void = () => {}): Promise<R> {
+export async function request<R>(
+  name: string,
+  message: AdminRequest,
+  onEvent: (event: Record<string, unknown>) => void = () => undefined,
+): Promise<R> {
   const path = adminSocketPath(name)
   const socket = await connect(path, name)
   socket.write(`${JSON.stringify(message)}\n`)
@@ -43,11 +47,15 @@ function connect(path: string, name: string): Promise<net.Socket> {
     const socket = net.connect(path)
     socket.once('connect', () => {
       socket.removeAllListeners('error')
-      socket.on('error', () => {})
+      socket.on('error', () => undefined)
       resolve(socket)
     })
     socket.once('error', (cause) => {
-      reject(new HandoverError('HANDOVER_UNREACHABLE', `no supervisor "${name}" answers at ${path}: ${messageOf(cause)}`, { cause }))
+      reject(
+        new HandoverError('HANDOVER_UNREACHABLE', `no supervisor "${name}" answers at ${path}: ${messageOf(cause)}`, {
+          cause,
+        }),
+      )
     })
   })
 }

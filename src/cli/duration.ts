@@ -8,7 +8,10 @@ const MAX_MS = 24 * 60 * 60 * 1000
 export function parseDuration(text: string): number {
   const value = text.length > 0 && text.length < 20 ? ms(text as StringValue) : undefined
   if (value === undefined || Number.isNaN(value) || value < 0 || value > MAX_MS) {
-    throw new HandoverError('HANDOVER_USAGE', `${JSON.stringify(text)} is not a duration of 0 to 24h, such as 30s, 500ms or 2m`)
+    throw new HandoverError(
+      'HANDOVER_USAGE',
+      `${JSON.stringify(text)} is not a duration of 0 to 24h, such as 30s, 500ms or 2m`,
+    )
   }
   return value
 }

@@ -7,20 +7,38 @@ const number = (value: number) => value.toLocaleString('en')
 
 export function formatResult(result: UpgradeResult): string {
   const { id, outcome, from, to, sessions, pauseMs, reasons, phases, durationMs } = result
-  const said = { committed: 'committed', refused: 'refused; the predecessor serves on', failed: 'failed; the predecessor serves on' }[outcome]
+  const said = {
+    committed: 'committed',
+    refused: 'refused; the predecessor serves on',
+    failed: 'failed; the predecessor serves on',
+  }[outcome]
   const lost = outcome === 'failed' && sessions.dropped > 0 ? 'failed; the predecessor is gone' : said
   const rows = [
     ['from', describeSide(from)],
     ['to', describeSide(to)],
-    ['sessions', `${number(sessions.moved)} moved, ${number(sessions.drained)} drained, ${number(sessions.dropped)} dropped, ${number(sessions.refused)} refused`],
-    ['pause', pauseMs === null ? 'none' : `p50 ${formatMs(pauseMs.p50)}, p99 ${formatMs(pauseMs.p99)}, max ${formatMs(pauseMs.max)}`],
+    [
+      'sessions',
+      `${number(sessions.moved)} moved, ${number(sessions.drained)} drained, ${number(sessions.dropped)} dropped, ${number(sessions.refused)} refused`,
+    ],
+    [
+      'pause',
+      pauseMs === null
+        ? 'none'
+        : `p50 ${formatMs(pauseMs.p50)}, p99 ${formatMs(pauseMs.p99)}, max ${formatMs(pauseMs.max)}`,
+    ],
     ['phases', phases.map(({ phase, durationMs: ms }) => `${phase} ${formatMs(ms)}`).join(', ')],
     ...reasons.map(({ of, reason, count, kind, version }, index) => {
       const what = [kind, version === undefined ? undefined : `version ${version}`].filter(Boolean).join(' ')
-      return [index === 0 ? 'reasons' : '', `${of}${count > 1 ? ` ×${number(count)}` : ''}${what === '' ? '' : ` (${what})`}: ${reason}`]
+      return [
+        index === 0 ? 'reasons' : '',
+        `${of}${count > 1 ? ` ×${number(count)}` : ''}${what === '' ? '' : ` (${what})`}: ${reason}`,
+      ]
     }),
   ] as [string, string][]
-  return [`upgrade ${id} ${lost} (${formatMs(durationMs)})`, ...rows.map(([name, text]) => `  ${name.padEnd(9)} ${text}`)].join('\n')
+  return [
+    `upgrade ${id} ${lost} (${formatMs(durationMs)})`,
+    ...rows.map(([name, text]) => `  ${name.padEnd(9)} ${text}`),
+  ].join('\n')
 }
 
 function describeSide({ generation, release, node, pid }: UpgradeResult['from']): string {
@@ -37,7 +55,11 @@ export function formatStatus(status: SupervisorStatus): string {
     generation.node,
     String(generation.pid ?? ''),
     formatMs(generation.uptimeMs),
-    generation.sessions === null ? '?' : Object.entries(generation.sessions).map(([kind, count]) => `${kind} ${number(count)}`).join(', ') || '0',
+    generation.sessions === null
+      ? '?'
+      : Object.entries(generation.sessions)
+          .map(([kind, count]) => `${kind} ${number(count)}`)
+          .join(', ') || '0',
     generation.unregistered === null ? '?' : number(generation.unregistered),
   ])
   return [

@@ -7,14 +7,16 @@ import { DEFAULT_NAME, type SupervisorStatus, type UpgradeResult } from '../supe
 import { AnsweredError, request } from './client.js'
 import { formatMs } from './duration.js'
 import { formatResult, formatStatus } from './format.js'
-import { run, type RunFlags } from './run.js'
+import { type RunFlags, run } from './run.js'
 
 interface Flags {
   readonly name: string
   readonly json?: boolean
 }
 
-const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
+const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
 
 const EXIT_CODES = `
 Exit status:
@@ -37,7 +39,12 @@ const program = new Command('handover')
   .addHelpText('after', EXIT_CODES)
   .exitOverride()
 
-const named = (verb: string) => program.command(verb).option('--name <name>', 'which supervisor', DEFAULT_NAME).option('--json', 'JSON instead of text').exitOverride()
+const named = (verb: string) =>
+  program
+    .command(verb)
+    .option('--name <name>', 'which supervisor', DEFAULT_NAME)
+    .option('--json', 'JSON instead of text')
+    .exitOverride()
 
 named('run')
   .description('run a server under a supervisor, in the foreground; SIGHUP upgrades it, SIGTERM stops it')
@@ -55,10 +62,14 @@ named('upgrade')
   .argument('[command...]', 'what to run from now on, behind --')
   .option('--node <path>', 'Node binary to run it with from now on')
   .action(async (command: string[], flags: Flags & { node?: string }) => {
-    const change = { ...(flags.node === undefined ? {} : { node: flags.node }), ...(command.length === 0 ? {} : { command, cwd: process.cwd() }) }
+    const change = {
+      ...(flags.node === undefined ? {} : { node: flags.node }),
+      ...(command.length === 0 ? {} : { command, cwd: process.cwd() }),
+    }
     const begun = performance.now()
     const result = await request<UpgradeResult>(flags.name, { verb: 'upgrade', ...change }, (event) => {
-      if (!flags.json) process.stderr.write(`${formatMs(performance.now() - begun).padStart(10)}  ${String(event['phase'])}\n`)
+      if (!flags.json)
+        process.stderr.write(`${formatMs(performance.now() - begun).padStart(10)}  ${String(event['phase'])}\n`)
     })
     print(flags, result, formatResult)
     exitCode = { committed: EXIT.ok, refused: EXIT.refused, failed: EXIT.aborted }[result.outcome]
@@ -66,11 +77,15 @@ named('upgrade')
 
 named('status')
   .description('show generations, sessions, listeners and the last upgrade')
-  .action(async (flags: Flags) => print(flags, await request<SupervisorStatus>(flags.name, { verb: 'status' }), formatStatus))
+  .action(async (flags: Flags) =>
+    print(flags, await request<SupervisorStatus>(flags.name, { verb: 'status' }), formatStatus),
+  )
 
 named('stop')
   .description('stop the server and its supervisor, in order')
-  .action(async (flags: Flags) => print(flags, await request<{ stopped: true }>(flags.name, { verb: 'stop' }), () => 'stopped'))
+  .action(async (flags: Flags) =>
+    print(flags, await request<{ stopped: true }>(flags.name, { verb: 'stop' }), () => 'stopped'),
+  )
 
 function print<R>(flags: Flags, result: R, format: (result: R) => string): void {
   process.stdout.write(`${flags.json ? JSON.stringify(result) : format(result)}\n`)
@@ -81,7 +96,9 @@ function fail(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
   const known = error instanceof HandoverError || error instanceof AnsweredError
   if (process.argv.includes('--json')) {
-    process.stdout.write(`${JSON.stringify({ error: { code: known ? error.code : 'HANDOVER_ABORTED', message: messageOf(error) } })}\n`)
+    process.stdout.write(
+      `${JSON.stringify({ error: { code: known ? error.code : 'HANDOVER_ABORTED', message: messageOf(error) } })}\n`,
+    )
   } else {
     process.stderr.write(`handover: ${known ? error.message : String((error as Error).stack ?? error)}\n`)
   }
@@ -89,7 +106,7 @@ function fail(error: unknown): number {
 }
 
 // A reader that has gone (`handover status | head -1`) is not this command's failure.
-process.stdout.on('error', () => {})
+process.stdout.on('error', () => undefined)
 
 try {
   await program.parseAsync()

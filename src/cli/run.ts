@@ -56,5 +56,8 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
 /** NDJSON, or for people when stderr is a terminal. On stderr: stdout belongs to the service. */
 function createLogger(json: boolean) {
   if (json || !process.stderr.isTTY) return pino({ base: null }, pino.destination({ fd: 2, sync: true }))
-  return pino({ base: null }, pretty({ colorize: process.env['NO_COLOR'] === undefined, destination: 2, sync: true, ignore: 'pid,hostname' }))
+  return pino(
+    { base: null },
+    pretty({ colorize: process.env['NO_COLOR'] === undefined, destination: 2, sync: true, ignore: 'pid,hostname' }),
+  )
 }

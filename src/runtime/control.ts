@@ -14,8 +14,8 @@ export class Control {
   readonly #listens = new Map<number, (answer: number | HandoverError) => void>()
   #nextRequest = 1
   #welcomed: ((welcome: Fields<typeof CONTROL, 'welcome'> | HandoverError) => void) | undefined
-  #onTold: (message: Told) => void = () => {}
-  #onLost: (error: HandoverError | undefined) => void = () => {}
+  #onTold: (message: Told) => void = () => undefined
+  #onLost: (error: HandoverError | undefined) => void = () => undefined
 
   private constructor(link: Link<typeof CONTROL>) {
     this.#link = link
@@ -31,7 +31,10 @@ export class Control {
     const control = new Control(new Link(descriptor, CONTROL, 'supervisor'))
     const welcome = await new Promise<Fields<typeof CONTROL, 'welcome'>>((resolve, reject) => {
       control.#welcomed = (answer) => (answer instanceof HandoverError ? reject(answer) : resolve(answer))
-      control.#link.start({ onMessage: (message) => control.#onMessage(message), onEnd: (error) => control.#lose(error) })
+      control.#link.start({
+        onMessage: (message) => control.#onMessage(message),
+        onEnd: (error) => control.#lose(error),
+      })
       control.#link.send('hello', { protocol: PROTOCOL_RANGE, pid: process.pid, node: process.versions.node, release })
     })
     return { control, welcome }

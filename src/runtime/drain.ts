@@ -25,14 +25,16 @@ export async function drain(connections: Set<Socket>, drainMs: number): Promise<
   await Promise.all(late.map(closed))
   clearTimeout(timer)
   const reasons: ReasonFields[] = []
-  if (count > late.length) reasons.push({ reason: 'not a session: served to its end by the predecessor', count: count - late.length })
-  if (late.length > 0) reasons.push({ reason: `not a session, and still open after ${drainMs} ms of drain`, count: late.length })
+  if (count > late.length)
+    reasons.push({ reason: 'not a session: served to its end by the predecessor', count: count - late.length })
+  if (late.length > 0)
+    reasons.push({ reason: `not a session, and still open after ${drainMs} ms of drain`, count: late.length })
   return { drained: count - late.length, dropped: late.length, reasons }
 }
 
 /** Ends politely: the last close with unread bytes in the kernel would send a reset, and the client lose what was sent. */
 function close(socket: Socket): void {
-  socket.on('error', () => {})
+  socket.on('error', () => undefined)
   socket.end()
   socket.removeAllListeners('data')
   socket.resume()

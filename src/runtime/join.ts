@@ -11,13 +11,18 @@ let joined = false
 
 /** `join` for one transport; see src/index.ts. */
 export async function joinWith(transport: Transport, options: JoinOptions): Promise<Runtime> {
-  if (joined) throw new HandoverError('HANDOVER_USAGE', 'join() was called twice in this process: share the runtime it returned')
+  if (joined)
+    throw new HandoverError('HANDOVER_USAGE', 'join() was called twice in this process: share the runtime it returned')
   joined = true
   const channel = process.env[CHANNEL_VARIABLE]
   // Programs this one starts are not the supervisor's runtimes.
   delete process.env[CHANNEL_VARIABLE]
   if (channel === undefined) return new JoinedRuntime(undefined, 1, transport, options.logger)
-  if (!/^\d{1,9}$/.test(channel)) throw new HandoverError('HANDOVER_USAGE', `${CHANNEL_VARIABLE} must be a descriptor, not ${JSON.stringify(channel)}`)
+  if (!/^\d{1,9}$/.test(channel))
+    throw new HandoverError(
+      'HANDOVER_USAGE',
+      `${CHANNEL_VARIABLE} must be a descriptor, not ${JSON.stringify(channel)}`,
+    )
   const { control, welcome } = await Control.connect(Number(channel), options.release ?? defaultRelease())
   return new JoinedRuntime(control, welcome.generation, transport, options.logger)
 }

@@ -49,7 +49,11 @@ export class Listeners {
       this.#listeners.set(name, { server, cookie, held: held as HeldListener })
     } else {
       // Without the private door the server listens when it may accept; until then its address() is null.
-      this.#listeners.set(name, { server, cookie, held: { release: () => server.listen({ fd: descriptor, backlog, exclusive: true }) } })
+      this.#listeners.set(name, {
+        server,
+        cookie,
+        held: { release: () => server.listen({ fd: descriptor, backlog, exclusive: true }) },
+      })
     }
   }
 
@@ -90,4 +94,3 @@ async function listening(server: Server, name: string, begin: () => void): Promi
     throw new HandoverError('HANDOVER_LISTEN_REFUSED', `listener "${name}": ${messageOf(cause)}`, { cause })
   }
 }
-

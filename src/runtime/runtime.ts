@@ -67,7 +67,10 @@ export class JoinedRuntime implements Runtime {
   async listen(server: Server, options: ListenOptions): Promise<void> {
     this.#mustBeDeclaring(`listener "${options.name}"`)
     if (!Number.isInteger(options.port) || options.port < 0 || options.port > 65535) {
-      throw new HandoverError('HANDOVER_USAGE', `listener "${options.name}": port must be 0 to 65535, not ${String(options.port)}`)
+      throw new HandoverError(
+        'HANDOVER_USAGE',
+        `listener "${options.name}": port must be 0 to 65535, not ${String(options.port)}`,
+      )
     }
     if (this.#control === undefined) return this.#listeners.listenAlone(server, options)
     const { name, host = null, port, backlog = DEFAULT_BACKLOG } = options
@@ -86,17 +89,27 @@ export class JoinedRuntime implements Runtime {
       this.#serving = resolve
     })
     const unsupported = this.#transport.unsupported()
-    if (unsupported !== undefined) this.#logger?.warn({ missing: unsupported }, 'sessions cannot move on this Node; they will be drained')
+    if (unsupported !== undefined)
+      this.#logger?.warn({ missing: unsupported }, 'sessions cannot move on this Node; they will be drained')
     this.#control.send('ready', {
-      sessions: [...this.#sessions.kinds.values()].map(({ name, definition }) => ({ name, reads: readableVersions(definition) })),
-      states: [...this.#states.definitions].map(([name, definition]) => ({ name, reads: readableVersions(definition) })),
+      sessions: [...this.#sessions.kinds.values()].map(({ name, definition }) => ({
+        name,
+        reads: readableVersions(definition),
+      })),
+      states: [...this.#states.definitions].map(([name, definition]) => ({
+        name,
+        reads: readableVersions(definition),
+      })),
     })
     return serving
   }
 
   #mustBeDeclaring(what: string): void {
     if (this.#phase === 'declaring') return
-    throw new HandoverError('HANDOVER_USAGE', `${what} comes after ready(): declare session kinds, states and listeners before it, and call it once`)
+    throw new HandoverError(
+      'HANDOVER_USAGE',
+      `${what} comes after ready(): declare session kinds, states and listeners before it, and call it once`,
+    )
   }
 
   #onTold(message: Told): void {

@@ -57,7 +57,8 @@ export class Sessions {
     checkName('session kind', name, this.kinds)
     checkVersions(`session kind "${name}"`, definition)
     for (const method of ['capture', 'restore'] as const) {
-      if (typeof definition[method] !== 'function') throw new HandoverError('HANDOVER_USAGE', `session kind "${name}": ${method} must be a function`)
+      if (typeof definition[method] !== 'function')
+        throw new HandoverError('HANDOVER_USAGE', `session kind "${name}": ${method} must be a function`)
     }
     const kind = new Kind(name, definition, this)
     this.kinds.set(name, kind)
@@ -66,9 +67,11 @@ export class Sessions {
 
   register(kind: Kind, socket: Socket, session: unknown): void {
     const refused = this.#transport.refuses(socket)
-    if (refused !== undefined) throw new HandoverError('HANDOVER_NOT_MOVABLE', `session kind "${kind.name}" cannot take the socket: ${refused}`)
+    if (refused !== undefined)
+      throw new HandoverError('HANDOVER_NOT_MOVABLE', `session kind "${kind.name}" cannot take the socket: ${refused}`)
     const other = this.kindOf(socket)
-    if (other !== undefined) throw new HandoverError('HANDOVER_USAGE', `the socket is a session of kind "${other.name}" already`)
+    if (other !== undefined)
+      throw new HandoverError('HANDOVER_USAGE', `the socket is a session of kind "${other.name}" already`)
     this.#transport.attach(socket)
     this.add(kind, socket, { id: this.#nextId, session })
   }

@@ -24,7 +24,10 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
       const reasons: ReasonFields[] = []
       const unsupported = transport.unsupported()
       if (unsupported !== undefined && offer.descriptors > 0) {
-        reasons.push({ reason: `sockets cannot be adopted on Node ${process.versions.node}: ${unsupported} is not there`, count: offer.descriptors })
+        reasons.push({
+          reason: `sockets cannot be adopted on Node ${process.versions.node}: ${unsupported} is not there`,
+          count: offer.descriptors,
+        })
       }
       const choices = (offered: Offer['sessions'], what: string, find: (name: string) => Versioned | undefined) =>
         offered.flatMap(({ name, writes, sessions: count }): Choice[] => {
@@ -36,7 +39,12 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
           const reason = definition
             ? `the predecessor writes version ${writes.join(', ')} of ${what} "${name}", the successor reads ${readableVersions(definition).join(', ')}`
             : `the successor does not declare ${what} "${name}"`
-          reasons.push({ kind: name, ...(writes[0] === undefined ? {} : { version: writes[0] }), reason, count: Math.max(1, count) })
+          reasons.push({
+            kind: name,
+            ...(writes[0] === undefined ? {} : { version: writes[0] }),
+            reason,
+            count: Math.max(1, count),
+          })
           return []
         })
       const accept = {
@@ -45,7 +53,8 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
       }
       if (reasons.length > 0) throw new Refusal(reasons)
       // Now, while the clients are still served: each doubling of the table during the freeze waits for RCU.
-      if (offer.descriptors > 0) binding().growDescriptorTable(Math.min(binding().descriptorLimit().soft, offer.descriptors + SPARE_DESCRIPTORS))
+      if (offer.descriptors > 0)
+        binding().growDescriptorTable(Math.min(binding().descriptorLimit().soft, offer.descriptors + SPARE_DESCRIPTORS))
       return accept
     },
 
@@ -68,7 +77,10 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
       if (kind === undefined) return
       refusing(choice, `restore of ${choice.name} failed`, () => {
         const { definition } = kind
-        const session = definition.restore(held.socket, stepUp(definition, openState({ bytes, checksum }), choice.version))
+        const session = definition.restore(
+          held.socket,
+          stepUp(definition, openState({ bytes, checksum }), choice.version),
+        )
         notPromise(session)
         // Code that serves new and restored sockets alike may have opened the session itself.
         if (!kind.entries.has(held.socket)) sessions.add(kind, held.socket, { id, session })
@@ -84,7 +96,10 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
       }
       onActive()
       const ms = (microseconds: number) => microseconds / 1000
-      const pauseMs = adopted.length === 0 ? null : { p50: ms(pauses.percentile(50)), p99: ms(pauses.percentile(99)), max: ms(pauses.max) }
+      const pauseMs =
+        adopted.length === 0
+          ? null
+          : { p50: ms(pauses.percentile(50)), p99: ms(pauses.percentile(99)), max: ms(pauses.max) }
       return { sessions: adopted.length, pauseMs }
     },
 
@@ -99,12 +114,14 @@ function refusing<R>(choice: Choice, what: string, run: () => R): R {
   try {
     return run()
   } catch (error) {
-    throw new Refusal([{ kind: choice.name, version: choice.version, reason: `${what}: ${messageOf(error)}`.slice(0, 4096), count: 1 }])
+    throw new Refusal([
+      { kind: choice.name, version: choice.version, reason: `${what}: ${messageOf(error)}`.slice(0, 4096), count: 1 },
+    ])
   }
 }
 
 function notPromise(value: unknown): void {
   if (!(value instanceof Promise)) return
-  value.catch(() => {})
+  value.catch(() => undefined)
   throw new Error('it returned a promise; restore is synchronous, since the clients wait for it')
 }

@@ -13,7 +13,12 @@ import { stepDown, type Versioned, writableVersions } from './versions.js'
 const BATCH_BYTES = 1024 * 1024
 
 /** @param onHandedOver called, with every session abandoned, before the loop turns again. */
-export function createSource(sessions: Sessions, states: States, transport: Transport, onHandedOver: (moved: readonly Socket[]) => void): Source {
+export function createSource(
+  sessions: Sessions,
+  states: States,
+  transport: Transport,
+  onHandedOver: (moved: readonly Socket[]) => void,
+): Source {
   const movable = transport.unsupported() === undefined
   const moving: Socket[] = []
   let freeze: Freeze | undefined
@@ -24,8 +29,16 @@ export function createSource(sessions: Sessions, states: States, transport: Tran
     offer(): Offer {
       const kinds = [...sessions.kinds.values()]
       return {
-        sessions: kinds.map((kind) => ({ name: kind.name, writes: writableVersions(kind.definition), sessions: countOf(kind) })),
-        states: [...states.definitions].map(([name, definition]) => ({ name, writes: writableVersions(definition), sessions: 0 })),
+        sessions: kinds.map((kind) => ({
+          name: kind.name,
+          writes: writableVersions(kind.definition),
+          sessions: countOf(kind),
+        })),
+        states: [...states.definitions].map(([name, definition]) => ({
+          name,
+          writes: writableVersions(definition),
+          sessions: 0,
+        })),
         descriptors: kinds.reduce((sum, kind) => sum + countOf(kind), 0),
       }
     },
@@ -50,7 +63,9 @@ export function createSource(sessions: Sessions, states: States, transport: Tran
         for (const [socket, { id, session }] of kind.entries) {
           // Ended already, only its 'close' is still to come.
           if (socket.destroyed || choice === undefined) continue
-          const { bytes, checksum } = captureOne(kind.name, choice, kind.definition, () => kind.definition.capture(socket, session))
+          const { bytes, checksum } = captureOne(kind.name, choice, kind.definition, () =>
+            kind.definition.capture(socket, session),
+          )
           const { descriptor, described } = describeOne(freeze, socket, choice)
           moving.push(socket)
           records.push([id, index, bytes, checksum, described])
@@ -79,7 +94,14 @@ export function createSource(sessions: Sessions, states: States, transport: Tran
 function chosenFor(kind: Kind, accept: Accept): Choice | undefined {
   const choice = accept.sessions.find(({ name }) => name === kind.name)
   if (choice === undefined && kind.size > 0) {
-    throw new Refusal([{ kind: kind.name, version: kind.definition.version, reason: 'the successor does not know this session kind', count: kind.size }])
+    throw new Refusal([
+      {
+        kind: kind.name,
+        version: kind.definition.version,
+        reason: 'the successor does not know this session kind',
+        count: kind.size,
+      },
+    ])
   }
   return choice
 }
@@ -88,12 +110,19 @@ function captureOne(what: string, choice: Choice, definition: Versioned, capture
   try {
     const state = capture()
     if (state instanceof Promise) {
-      state.catch(() => {})
+      state.catch(() => undefined)
       throw new Error('it returned a promise; capture is synchronous, so that all sessions are captured at one instant')
     }
     return sealState(stepDown(definition, state, choice.version))
   } catch (error) {
-    throw new Refusal([{ kind: choice.name, version: choice.version, reason: `capture of ${what} failed: ${messageOf(error)}`, count: 1 }])
+    throw new Refusal([
+      {
+        kind: choice.name,
+        version: choice.version,
+        reason: `capture of ${what} failed: ${messageOf(error)}`,
+        count: 1,
+      },
+    ])
   }
 }
 

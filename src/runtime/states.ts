@@ -11,7 +11,8 @@ export class States {
     checkName('shared state', name, this.definitions)
     checkVersions(`shared state "${name}"`, definition)
     for (const method of ['capture', 'restore'] as const) {
-      if (typeof definition[method] !== 'function') throw new HandoverError('HANDOVER_USAGE', `shared state "${name}": ${method} must be a function`)
+      if (typeof definition[method] !== 'function')
+        throw new HandoverError('HANDOVER_USAGE', `shared state "${name}": ${method} must be a function`)
     }
     this.definitions.set(name, definition)
   }

@@ -11,12 +11,15 @@ export interface Versioned {
 /** @throws HandoverError HANDOVER_USAGE when a declaration contradicts itself. */
 export function checkVersions(what: string, { version, upgrade = {}, downgrade = {} }: Versioned): void {
   const usage = (why: string) => new HandoverError('HANDOVER_USAGE', `${what}: ${why}`)
-  if (!Number.isSafeInteger(version) || version < 1) throw usage(`version must be a positive integer, not ${String(version)}`)
+  if (!Number.isSafeInteger(version) || version < 1)
+    throw usage(`version must be a positive integer, not ${String(version)}`)
   for (const key of Object.keys(upgrade)) {
-    if (!(Number(key) >= 1 && Number(key) < version)) throw usage(`upgrade step ${key} leads to version ${Number(key) + 1}, but the version is ${version}`)
+    if (!(Number(key) >= 1 && Number(key) < version))
+      throw usage(`upgrade step ${key} leads to version ${Number(key) + 1}, but the version is ${version}`)
   }
   for (const key of Object.keys(downgrade)) {
-    if (!(Number(key) > 1 && Number(key) <= version)) throw usage(`downgrade step ${key} starts above version ${version} or leads below 1`)
+    if (!(Number(key) > 1 && Number(key) <= version))
+      throw usage(`downgrade step ${key} starts above version ${version} or leads below 1`)
   }
 }
 

@@ -12,11 +12,17 @@ const MAX_SOCKET_PATH = 107
 /** Where the admin socket of that name is. @throws HandoverError HANDOVER_USAGE */
 export function adminSocketPath(name: string, environment: NodeJS.ProcessEnv = process.env): string {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)) {
-    throw new HandoverError('HANDOVER_USAGE', `--name ${JSON.stringify(name)} must be 1 to 64 letters, digits, dots, dashes and underscores`)
+    throw new HandoverError(
+      'HANDOVER_USAGE',
+      `--name ${JSON.stringify(name)} must be 1 to 64 letters, digits, dots, dashes and underscores`,
+    )
   }
   const path = join(environment['XDG_RUNTIME_DIR'] || '/run', 'handover', name, ADMIN_SOCKET)
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
-    throw new HandoverError('HANDOVER_USAGE', `the admin socket's path ${path} is longer than the ${MAX_SOCKET_PATH} bytes the kernel allows`)
+    throw new HandoverError(
+      'HANDOVER_USAGE',
+      `the admin socket's path ${path} is longer than the ${MAX_SOCKET_PATH} bytes the kernel allows`,
+    )
   }
   return path
 }
@@ -31,15 +37,24 @@ export function prepareDirectory(folder: string): void {
       mkdirSync(path, { mode: 0o700 })
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
-        throw new HandoverError('HANDOVER_DIRECTORY_UNSAFE', `the runtime directory ${path} cannot be made: ${messageOf(error)}`, { cause: error })
+        throw new HandoverError(
+          'HANDOVER_DIRECTORY_UNSAFE',
+          `the runtime directory ${path} cannot be made: ${messageOf(error)}`,
+          { cause: error },
+        )
       }
     }
     // lstat: a symbolic link someone else has put there is not followed.
     const { uid, mode } = lstatSync(path)
     const isDirectory = (mode & 0o170000) === 0o040000
     if (!isDirectory || uid !== process.geteuid?.() || (mode & 0o077) !== 0) {
-      const what = isDirectory ? `belongs to user ${uid} with mode 0${(mode & 0o777).toString(8)}` : 'is not a directory'
-      throw new HandoverError('HANDOVER_DIRECTORY_UNSAFE', `the runtime directory ${path} ${what}; it must be this user's, with mode 0700`)
+      const what = isDirectory
+        ? `belongs to user ${uid} with mode 0${(mode & 0o777).toString(8)}`
+        : 'is not a directory'
+      throw new HandoverError(
+        'HANDOVER_DIRECTORY_UNSAFE',
+        `the runtime directory ${path} ${what}; it must be this user's, with mode 0700`,
+      )
     }
   }
 }

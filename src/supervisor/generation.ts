@@ -67,12 +67,22 @@ export class Generation extends EventEmitter<GenerationEvents> {
     // Opened before the loop turns: until then even a dead child is not reaped, and its pid is its own.
     if (this.#child.pid !== undefined) this.#pidfd = binding().pidfdOpen(this.#child.pid)
     this.#child.once('error', (error) => this.#gone(messageOf(error)))
-    this.#child.once('exit', (code, signal) => this.#gone(signal === null ? `exited with code ${code}` : `was killed by ${signal}`))
-    this.#link.start({ onMessage: (message) => this.#onMessage(message), onEnd: (error) => this.#onChannelEnd(error?.message) })
+    this.#child.once('exit', (code, signal) =>
+      this.#gone(signal === null ? `exited with code ${code}` : `was killed by ${signal}`),
+    )
+    this.#link.start({
+      onMessage: (message) => this.#onMessage(message),
+      onEnd: (error) => this.#onChannelEnd(error?.message),
+    })
   }
 
   get side(): Side {
-    return { generation: this.number, release: this.#hello?.release ?? programOf(this.release).args[0] ?? '', node: this.#hello?.node ?? '', pid: this.#child.pid ?? null }
+    return {
+      generation: this.number,
+      release: this.#hello?.release ?? programOf(this.release).args[0] ?? '',
+      node: this.#hello?.node ?? '',
+      pid: this.#child.pid ?? null,
+    }
   }
 
   get alive(): boolean {
@@ -163,7 +173,9 @@ export class Generation extends EventEmitter<GenerationEvents> {
   #welcome(hello: Said<'hello'>): void {
     const { min, max } = hello.protocol
     if (min > PROTOCOL_VERSION || max < PROTOCOL_RANGE.min) {
-      this.#onChannelEnd(`it speaks protocol ${min} to ${max}, this supervisor ${PROTOCOL_RANGE.min} to ${PROTOCOL_RANGE.max}`)
+      this.#onChannelEnd(
+        `it speaks protocol ${min} to ${max}, this supervisor ${PROTOCOL_RANGE.min} to ${PROTOCOL_RANGE.max}`,
+      )
       return
     }
     this.#hello = hello
@@ -179,7 +191,8 @@ export class Generation extends EventEmitter<GenerationEvents> {
   #gone(ending: string): void {
     if (this.ending !== undefined) return
     // SIGCHLD may be heard before the channel: its last words ("active", "drained") decide what has happened.
-    for (let last = this.#link.receiveBefore(nowMs()); 'fields' in last; last = this.#link.receiveBefore(nowMs())) this.#onMessage(last)
+    for (let last = this.#link.receiveBefore(nowMs()); 'fields' in last; last = this.#link.receiveBefore(nowMs()))
+      this.#onMessage(last)
     this.ending = ending
     this.state = 'gone'
     this.#link.close()

@@ -1,5 +1,5 @@
 /** `handover/supervisor`: the supervisor as a library; the CLI is made of it. */
-export { type ErrorCode, ERRORS, HandoverError } from '../errors.js'
+export { ERRORS, type ErrorCode, HandoverError } from '../errors.js'
 export type { Logger } from '../logger.js'
 export { Admin } from './admin.js'
 export { adminSocketPath, DEFAULT_NAME } from './directory.js'

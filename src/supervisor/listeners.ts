@@ -63,11 +63,18 @@ export class Listeners {
 
   /** For status: the names and addresses as asked for. */
   list(): { name: string; address: string; cookie: string }[] {
-    return [...this.#current.values()].map(({ spec, cookie }) => ({ name: spec.name, address: addressOf(spec), cookie }))
+    return [...this.#current.values()].map(({ spec, cookie }) => ({
+      name: spec.name,
+      address: addressOf(spec),
+      cookie,
+    }))
   }
 
   #closeUnused(listeners: Iterable<Listener>): void {
-    const used = new Set<Listener>([...this.#current.values(), ...[...this.#wanted.values()].flatMap((wanted) => [...wanted.values()])])
+    const used = new Set<Listener>([
+      ...this.#current.values(),
+      ...[...this.#wanted.values()].flatMap((wanted) => [...wanted.values()]),
+    ])
     for (const listener of new Set(listeners)) if (!used.has(listener)) binding().close(listener.descriptor)
   }
 }

@@ -23,7 +23,8 @@ export const CHECK_MS = 10_000
 /** After the drain a process has this long to exit by itself after SIGTERM. */
 export const EXIT_GRACE_MS = 5_000
 
-const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+const ignore = () => undefined
+const silent: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
 
 export function settingsOf(options: SupervisorOptions): Settings {
   return {

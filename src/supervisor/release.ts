@@ -13,7 +13,8 @@ export interface Release {
 /** @throws HandoverError HANDOVER_USAGE */
 export function checkRelease(release: Release): void {
   const { command, node } = release
-  if (command.length === 0 || command[0] === '') throw new HandoverError('HANDOVER_USAGE', 'there is no command to run: put it behind "--"')
+  if (command.length === 0 || command[0] === '')
+    throw new HandoverError('HANDOVER_USAGE', 'there is no command to run: put it behind "--"')
   if (node !== undefined && !isNode(command)) {
     throw new HandoverError('HANDOVER_USAGE', `--node ${node} replaces "node", but the command is "${command[0]}"`)
   }
@@ -47,13 +48,25 @@ function isNode(command: readonly string[]): boolean {
   return /^node(\.exe)?$/.test(basename(command[0] ?? ''))
 }
 
-const SCRUBBED = ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES', 'NOTIFY_SOCKET', 'WATCHDOG_PID', 'WATCHDOG_USEC', 'NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE']
+const SCRUBBED = [
+  'LISTEN_PID',
+  'LISTEN_FDS',
+  'LISTEN_FDNAMES',
+  'NOTIFY_SOCKET',
+  'WATCHDOG_PID',
+  'WATCHDOG_USEC',
+  'NODE_CHANNEL_FD',
+  'NODE_CHANNEL_SERIALIZATION_MODE',
+]
 
 /** The environment of a runtime: the supervisor's own protocols are not its children's, nor is a debugger's port. */
 export function runtimeEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const result = { ...environment }
   for (const name of SCRUBBED) delete result[name]
-  const options = result['NODE_OPTIONS']?.split(/\s+/).filter((option) => !/^--inspect/.test(option)).join(' ')
+  const options = result['NODE_OPTIONS']
+    ?.split(/\s+/)
+    .filter((option) => !/^--inspect/.test(option))
+    .join(' ')
   if (options) result['NODE_OPTIONS'] = options
   else delete result['NODE_OPTIONS']
   return result

@@ -2,11 +2,11 @@
 import { EventEmitter } from 'node:events'
 import { HandoverError, messageOf } from '../errors.js'
 import { nowMs } from '../sys/clock.js'
+import { Backoff } from './backoff.js'
 import { Generation } from './generation.js'
 import { Listeners } from './listeners.js'
-import { type Settings, settingsOf, type SupervisorOptions } from './options.js'
+import { type Settings, type SupervisorOptions, settingsOf } from './options.js'
 import { checkRelease, describeRelease, nextRelease, type Release } from './release.js'
-import { Backoff } from './backoff.js'
 import type { UpgradeResult } from './result.js'
 import { generationStatus, type SupervisorStatus } from './status.js'
 import { runUpgrade, type UpgradePhase } from './upgrade.js'
@@ -71,8 +71,13 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     const release = nextRelease(this.#release, change)
     const predecessor = this.#serving
     if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor is stopping')
-    if (this.#upgrading !== undefined) throw new HandoverError('HANDOVER_BUSY', `upgrade ${this.#upgradeCount} is in progress (${this.#upgrading.phase})`)
-    if (predecessor === undefined) throw new HandoverError('HANDOVER_BUSY', 'no runtime serves yet: it is being started')
+    if (this.#upgrading !== undefined)
+      throw new HandoverError(
+        'HANDOVER_BUSY',
+        `upgrade ${this.#upgradeCount} is in progress (${this.#upgrading.phase})`,
+      )
+    if (predecessor === undefined)
+      throw new HandoverError('HANDOVER_BUSY', 'no runtime serves yet: it is being started')
     const id = ++this.#upgradeCount
     this.#settings.logger.info({ upgrade: id, command: describeRelease(release) }, 'upgrade begins')
     const successor = this.#spawn(release, 'successor')
@@ -96,7 +101,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#upgrading = undefined
     this.#lastUpgrade = result
     const { outcome, sessions, reasons, pauseMs } = result
-    this.#settings.logger[outcome === 'committed' ? 'info' : 'warn']({ upgrade: id, outcome, sessions, pauseMs, reasons }, 'upgrade ended')
+    this.#settings.logger[outcome === 'committed' ? 'info' : 'warn'](
+      { upgrade: id, outcome, sessions, pauseMs, reasons },
+      'upgrade ended',
+    )
     this.emit('upgraded', result)
     // The predecessor may have died of it, or the new one right after.
     if (this.#serving?.alive === false) this.#crashed(this.#serving)
@@ -151,7 +159,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     const generation = this.#spawn(this.#release, 'first')
     const { readyTimeoutMs, logger } = this.#settings
     const timer = setTimeout(() => {
-      logger.error({ generation: generation.number, readyTimeoutMs }, 'the runtime was not ready in time: it must call join() and await ready()')
+      logger.error(
+        { generation: generation.number, readyTimeoutMs },
+        'the runtime was not ready in time: it must call join() and await ready()',
+      )
       generation.signal('SIGKILL')
     }, readyTimeoutMs)
     generation.once('ready', () => generation.send('activate', {}))
@@ -187,12 +198,18 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     const reason = generation.ending ?? 'is gone'
     const delayMs = this.#backoff.next(nowMs())
     if (delayMs === undefined) {
-      const error = new HandoverError('HANDOVER_CRASHED', `the runtime crashed ${this.#settings.maxCrashes} times in a row; the last one ${reason}`)
+      const error = new HandoverError(
+        'HANDOVER_CRASHED',
+        `the runtime crashed ${this.#settings.maxCrashes} times in a row; the last one ${reason}`,
+      )
       this.#settings.logger.error({ generation: generation.number, reason }, error.message)
       this.emit('gaveUp', error)
       return
     }
-    this.#settings.logger.error({ generation: generation.number, reason, delayMs }, 'the runtime crashed and is started again')
+    this.#settings.logger.error(
+      { generation: generation.number, reason, delayMs },
+      'the runtime crashed and is started again',
+    )
     this.emit('crashed', { generation: generation.number, reason, delayMs })
     this.#retry = setTimeout(() => this.#startFirst(), delayMs)
   }

@@ -48,7 +48,7 @@ class Run {
   #spawnMs = 0
   #drainMs = 0
   #dropped = 0
-  #wake: () => void = () => {}
+  #wake: () => void = () => undefined
 
   constructor(upgrade: Upgrade) {
     this.#upgrade = upgrade
@@ -57,11 +57,11 @@ class Run {
     this.#follow(successor, 'ready', () => (facts.ready = true))
     this.#follow(successor, 'active', (said) => (facts.active = said))
     this.#follow(successor, 'aborted', (said) => (facts.abortedBy.successor = said))
-    this.#follow(successor, 'exit', () => {})
+    this.#follow(successor, 'exit', () => undefined)
     this.#follow(predecessor, 'committed', (said) => (facts.committed = said))
     this.#follow(predecessor, 'aborted', (said) => (facts.abortedBy.predecessor = said))
     this.#follow(predecessor, 'drained', (said) => (facts.drained = said))
-    this.#follow(predecessor, 'exit', () => {})
+    this.#follow(predecessor, 'exit', () => undefined)
   }
 
   close(): void {
@@ -95,7 +95,10 @@ class Run {
     await this.#until(settings.readyTimeoutMs, () => this.#facts.ready === true || !successor.alive)
     this.#spawnMs = nowMs() - begunMs
     if (!successor.alive) this.#fail(`the successor ${successor.ending} before it was ready`)
-    else if (!this.#facts.ready) this.#fail(`the successor was not ready within ${settings.readyTimeoutMs} ms: it must call join() and await ready()`)
+    else if (!this.#facts.ready)
+      this.#fail(
+        `the successor was not ready within ${settings.readyTimeoutMs} ms: it must call join() and await ready()`,
+      )
     return successor.alive && this.#facts.ready === true
   }
 
@@ -104,7 +107,11 @@ class Run {
     const { abortedBy } = this.#facts
     const before = await predecessor.ask(CHECK_MS)
     if (!predecessor.alive) {
-      this.#reasons.push({ of: 'dropped', reason: `the predecessor ${predecessor.ending} before the transfer`, count: 1 })
+      this.#reasons.push({
+        of: 'dropped',
+        reason: `the predecessor ${predecessor.ending} before the transfer`,
+        count: 1,
+      })
       this.#dropped++
       successor.send('activate', {})
       await this.#until(CHECK_MS, () => this.#facts.active !== undefined || !successor.alive)
@@ -144,9 +151,15 @@ class Run {
 
   #noteLost(before: Status | undefined): void {
     const { predecessor } = this.#upgrade
-    const count = before === undefined ? 1 : before.unregistered + before.sessions.reduce((sum, kind) => sum + kind.count, 0)
+    const count =
+      before === undefined ? 1 : before.unregistered + before.sessions.reduce((sum, kind) => sum + kind.count, 0)
     this.#dropped += count
-    if (count > 0) this.#reasons.push({ of: 'dropped', reason: `the predecessor ${predecessor.ending} before the transfer was complete`, count })
+    if (count > 0)
+      this.#reasons.push({
+        of: 'dropped',
+        reason: `the predecessor ${predecessor.ending} before the transfer was complete`,
+        count,
+      })
   }
 
   /** The predecessor serves what could not move, and goes. */
@@ -167,9 +180,16 @@ class Run {
     const { active, committed, drained, abortedBy } = this.#facts
     const aborted = active === undefined ? (abortedBy.predecessor ?? abortedBy.successor) : undefined
     const outcome: Outcome = active !== undefined ? 'committed' : (aborted?.outcome ?? 'failed')
-    const refusals = (aborted?.reasons ?? []).map((reason): Reason => ({ of: reason.kind === undefined ? 'upgrade' : 'refused', ...defined(reason) }))
-    const drains = (drained?.reasons ?? []).map((reason, index): Reason => ({ of: index === 0 && drained?.drained ? 'drained' : 'dropped', ...defined(reason) }))
-    const phases: PhaseDuration[] = [{ phase: 'spawn', durationMs: this.#spawnMs }, ...(committed?.phases ?? aborted?.phases ?? [])]
+    const refusals = (aborted?.reasons ?? []).map(
+      (reason): Reason => ({ of: reason.kind === undefined ? 'upgrade' : 'refused', ...defined(reason) }),
+    )
+    const drains = (drained?.reasons ?? []).map(
+      (reason, index): Reason => ({ of: index === 0 && drained?.drained ? 'drained' : 'dropped', ...defined(reason) }),
+    )
+    const phases: PhaseDuration[] = [
+      { phase: 'spawn', durationMs: this.#spawnMs },
+      ...(committed?.phases ?? aborted?.phases ?? []),
+    ]
     if (active !== undefined) phases.push({ phase: 'drain', durationMs: this.#drainMs })
     return {
       id: this.#upgrade.id,
@@ -195,7 +215,11 @@ class Run {
     this.#reasons.push({ of: 'upgrade', reason, count: 1 })
   }
 
-  #follow<K extends keyof GenerationEvents>(generation: Generation, name: K, note: (said: GenerationEvents[K][0]) => void): void {
+  #follow<K extends keyof GenerationEvents>(
+    generation: Generation,
+    name: K,
+    note: (said: GenerationEvents[K][0]) => void,
+  ): void {
     const listener = (said?: unknown) => {
       note(said as GenerationEvents[K][0])
       this.#wake()
@@ -215,12 +239,17 @@ class Run {
       }
     })
     clearTimeout(timer)
-    this.#wake = () => {}
+    this.#wake = () => undefined
     return held || holds()
   }
 }
 
-function defined(reason: { reason: string; count: number; kind?: string | undefined; version?: number | undefined }): Omit<Reason, 'of'> {
+function defined(reason: {
+  reason: string
+  count: number
+  kind?: string | undefined
+  version?: number | undefined
+}): Omit<Reason, 'of'> {
   const { kind, version, ...rest } = reason
   return { ...rest, ...(kind === undefined ? {} : { kind }), ...(version === undefined ? {} : { version }) }
 }

@@ -84,7 +84,8 @@ export function unsentOutput(socket: net.Socket, inFlight: Map<unknown, WriteReq
   if (queued > 0) {
     for (const { buffer } of inFlight.get(handle) ?? []) {
       if (buffer instanceof Uint8Array) parts.push(buffer)
-      else if (Array.isArray(buffer)) for (const part of buffer) parts.push(part instanceof Uint8Array ? part : toBytes(part.chunk, part.encoding))
+      else if (Array.isArray(buffer))
+        for (const part of buffer) parts.push(part instanceof Uint8Array ? part : toBytes(part.chunk, part.encoding))
     }
     const flying = Buffer.concat(parts)
     if (flying.length < queued) return undefined
@@ -103,7 +104,8 @@ export function unreadInput(socket: net.Socket): Buffer {
   const parts: Uint8Array[] = []
   let index = 0
   for (const chunk of buffer) if (index++ >= (bufferIndex ?? 0)) parts.push(toBytes(chunk, encoding ?? 'utf8'))
-  if (decoder !== null && decoder.lastNeed > 0) parts.push(decoder.lastChar.subarray(0, decoder.lastTotal - decoder.lastNeed))
+  if (decoder !== null && decoder.lastNeed > 0)
+    parts.push(decoder.lastChar.subarray(0, decoder.lastTotal - decoder.lastNeed))
   return Buffer.concat(parts)
 }
 
@@ -151,13 +153,15 @@ export function release(socket: net.Socket): void {
  * other process keeps the description alive, and epoll would go on waking us for it.
  */
 export function abandon(socket: net.Socket, inFlight: Map<unknown, WriteRequest[]>): void {
-  const ignore = () => {}
+  const ignore = () => undefined
   const { _handle: handle, _writableState: state } = inside(socket)
   for (const request of inFlight.get(handle) ?? []) request.oncomplete = ignore
   for (const entry of state.getBuffer()) entry.callback = ignore
   // The callbacks of end(): destroy() would call them with an error.
   for (const key of Object.getOwnPropertySymbols(state)) {
-    const value = key.description?.startsWith('kOnFinished') ? (state as unknown as Record<symbol, unknown>)[key] : undefined
+    const value = key.description?.startsWith('kOnFinished')
+      ? (state as unknown as Record<symbol, unknown>)[key]
+      : undefined
     if (Array.isArray(value)) value.length = 0
   }
   socket.removeAllListeners()
@@ -209,7 +213,8 @@ function selfTest(): string | undefined {
     keepOutputReadable(socket)
     if (writable.decodeStrings !== true || typeof writable.getBuffer !== 'function') return 'stream.Writable state'
     if (typeof readable?.buffer?.[Symbol.iterator] !== 'function') return 'stream.Readable state'
-    if (typeof (process as unknown as PrivateProcess)._getActiveRequests !== 'function') return 'process._getActiveRequests'
+    if (typeof (process as unknown as PrivateProcess)._getActiveRequests !== 'function')
+      return 'process._getActiveRequests'
     if (typeof (net as unknown as PrivateNet)._createServerHandle !== 'function') return 'net._createServerHandle'
     socket.setTimeout(1000)
     const timer = timerOf(socket)

@@ -80,7 +80,11 @@ export const PHASES = {
         invalid: { to: 'thawed', fence: true },
       },
     },
-    drain: { does: 'has closed its copies; serves what could not move until it ends or the deadline', owns: false, on: {} },
+    drain: {
+      does: 'has closed its copies; serves what could not move until it ends or the deadline',
+      owns: false,
+      on: {},
+    },
     thawed: { does: 'serves on with every session, as if nothing had been', owns: true, on: {} },
   },
   successor: {
@@ -133,7 +137,11 @@ export const PHASES = {
 export type PhaseOf<S extends Side> = keyof (typeof PHASES)[S] & string
 
 /** Where `event` leads from `phase`, or undefined when it may not happen there (the caller treats it as `invalid`). */
-export function stepOf<S extends Side>(side: S, phase: PhaseOf<S>, event: string): (Step & { to: PhaseOf<S> }) | undefined {
+export function stepOf<S extends Side>(
+  side: S,
+  phase: PhaseOf<S>,
+  event: string,
+): (Step & { to: PhaseOf<S> }) | undefined {
   const { on } = PHASES[side][phase] as Phase
   return Object.hasOwn(on, event) ? (on[event] as Step & { to: PhaseOf<S> }) : undefined
 }

@@ -2,14 +2,23 @@
  * The side that gives. From `accept` to the end it runs in one synchronous turn: while its event loop stands still it
  * reads nothing, writes nothing and no timer of the app fires, so there is no socket to stop and, on abort, nothing to undo.
  */
-import type { Link } from '../sys/link.js'
+
 import { nowMs } from '../sys/clock.js'
+import type { Link } from '../sys/link.js'
 import type { ReasonFields } from '../wire/fields.js'
 import { PROTOCOL_RANGE, type TRANSFER, type TransferMessage } from '../wire/messages.js'
 import { digestSession } from '../wire/session-record.js'
 import type { Fence } from './fence.js'
 import { type PhaseOf, stepOf } from './phases.js'
-import { type Accept, type Deadlines, type Ending, type PhaseDuration, reasonsOf, Refusal, type Source } from './types.js'
+import {
+  type Accept,
+  type Deadlines,
+  type Ending,
+  type PhaseDuration,
+  Refusal,
+  reasonsOf,
+  type Source,
+} from './types.js'
 
 /** Batches under way without an acknowledgement: bounds the descriptors in flight, which count against RLIMIT_NOFILE of the sender. */
 const WINDOW_BATCHES = 4
@@ -30,7 +39,13 @@ export class Predecessor {
   #outcome: 'refused' | 'failed' = 'failed'
 
   /** Takes over link and fence; `onEnding` is called once. */
-  constructor(link: Link<typeof TRANSFER>, fence: Fence, source: Source, deadlines: Deadlines, onEnding: (ending: Ending) => void) {
+  constructor(
+    link: Link<typeof TRANSFER>,
+    fence: Fence,
+    source: Source,
+    deadlines: Deadlines,
+    onEnding: (ending: Ending) => void,
+  ) {
     this.#link = link
     this.#fence = fence
     this.#source = source
@@ -39,10 +54,14 @@ export class Predecessor {
   }
 
   start(): void {
-    this.#checkTimer = setTimeout(() => this.#lose('silence', 'the successor did not answer the offer in time'), this.#deadlines.checkMs)
+    this.#checkTimer = setTimeout(
+      () => this.#lose('silence', 'the successor did not answer the offer in time'),
+      this.#deadlines.checkMs,
+    )
     this.#link.start({
       onMessage: (message) => this.#onAnswer(message),
-      onEnd: (error) => this.#lose(error ? 'invalid' : 'eof', error?.message ?? 'the successor closed its channel during the check'),
+      onEnd: (error) =>
+        this.#lose(error ? 'invalid' : 'eof', error?.message ?? 'the successor closed its channel during the check'),
     })
     this.#link.send('offer', { protocol: PROTOCOL_RANGE, ...this.#source.offer() })
   }
@@ -63,7 +82,8 @@ export class Predecessor {
       while (this.#phase === 'vote') this.#handle(this.#link.receiveBefore(deadlineMs))
       if (this.#phase === 'commit') {
         const commitDeadlineMs = nowMs() + this.#deadlines.freezeMs
-        if (!this.#link.sendBefore(commitDeadlineMs, 'commit', {})) this.#lose('silence', 'the successor did not take the commit')
+        if (!this.#link.sendBefore(commitDeadlineMs, 'commit', {}))
+          this.#lose('silence', 'the successor did not take the commit')
         while (this.#phase === 'commit') this.#handle(this.#link.receiveBefore(commitDeadlineMs))
       }
     } catch (error) {
@@ -94,10 +114,19 @@ export class Predecessor {
       send(this.#link.sendBefore(deadlineMs, 'batch', { index: batches++, sessions: records }, descriptors))
       for (const record of records) digest = digestSession(digest, record)
       sessions += records.length
-      while (this.#phase === 'transfer' && batches - this.#acknowledged >= WINDOW_BATCHES) this.#handle(this.#link.receiveBefore(deadlineMs))
+      while (this.#phase === 'transfer' && batches - this.#acknowledged >= WINDOW_BATCHES)
+        this.#handle(this.#link.receiveBefore(deadlineMs))
       if (this.#phase !== 'transfer') return 0
     }
-    send(this.#link.sendBefore(deadlineMs, 'manifest', { frozenAtMs: this.#frozenAtMs, batches, sessions, states, digest }))
+    send(
+      this.#link.sendBefore(deadlineMs, 'manifest', {
+        frozenAtMs: this.#frozenAtMs,
+        batches,
+        sessions,
+        states,
+        digest,
+      }),
+    )
     if (this.#phase === 'transfer') this.#step('sent')
     return sessions
   }
@@ -105,7 +134,10 @@ export class Predecessor {
   #handle(message: ReturnType<Link<typeof TRANSFER>['receiveBefore']>): void {
     switch (message.kind) {
       case 'received':
-        if (stepOf('predecessor', this.#phase, 'received') === undefined || message.fields.index !== this.#acknowledged) {
+        if (
+          stepOf('predecessor', this.#phase, 'received') === undefined ||
+          message.fields.index !== this.#acknowledged
+        ) {
           this.#lose('invalid', `the successor acknowledged batch ${message.fields.index} out of order`)
           return
         }
@@ -127,7 +159,8 @@ export class Predecessor {
         this.#lose('invalid', `the successor sent "${message.kind}" in phase ${this.#phase}`)
         return
     }
-    if (stepOf('predecessor', this.#phase, message.kind) === undefined) this.#lose('invalid', `the successor sent "${message.kind}" in phase ${this.#phase}`)
+    if (stepOf('predecessor', this.#phase, message.kind) === undefined)
+      this.#lose('invalid', `the successor sent "${message.kind}" in phase ${this.#phase}`)
     else this.#step(message.kind)
   }
 

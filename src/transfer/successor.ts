@@ -9,8 +9,8 @@ import type { ReasonFields } from '../wire/fields.js'
 import { type Fields, PROTOCOL_RANGE, type TRANSFER, type TransferMessage } from '../wire/messages.js'
 import { digestSession } from '../wire/session-record.js'
 import type { Fence } from './fence.js'
-import { type PhaseOf, PHASES, type Phase, stepOf } from './phases.js'
-import { type Accept, type Deadlines, type Ending, type PhaseDuration, reasonsOf, Refusal, type Sink } from './types.js'
+import { PHASES, type Phase, type PhaseOf, stepOf } from './phases.js'
+import { type Accept, type Deadlines, type Ending, type PhaseDuration, Refusal, reasonsOf, type Sink } from './types.js'
 
 /** Reasons kept word by word; beyond, the same kind of failure is only counted. */
 const MAX_REASONS = 20
@@ -34,7 +34,13 @@ export class Successor {
   #frozenAtMs = 0
 
   /** Takes over link and fence; `onEnding` is called once. */
-  constructor(link: Link<typeof TRANSFER>, fence: Fence, sink: Sink, deadlines: Deadlines, onEnding: (ending: Ending) => void) {
+  constructor(
+    link: Link<typeof TRANSFER>,
+    fence: Fence,
+    sink: Sink,
+    deadlines: Deadlines,
+    onEnding: (ending: Ending) => void,
+  ) {
     this.#link = link
     this.#fence = fence
     this.#sink = sink
@@ -46,7 +52,11 @@ export class Successor {
     this.#awaitNext()
     this.#link.start({
       onMessage: (message) => this.#onMessage(message),
-      onEnd: (error) => this.#lose(error ? 'invalid' : 'eof', error?.message ?? `the predecessor closed its channel in phase ${this.#phase}`),
+      onEnd: (error) =>
+        this.#lose(
+          error ? 'invalid' : 'eof',
+          error?.message ?? `the predecessor closed its channel in phase ${this.#phase}`,
+        ),
     })
   }
 
@@ -142,8 +152,16 @@ export class Successor {
 
   #vote(manifest: Fields<typeof TRANSFER, 'manifest'>): void {
     const { states, batches, sessions, digest } = this.#received
-    if (manifest.states !== states || manifest.batches !== batches || manifest.sessions !== sessions || manifest.digest !== digest) {
-      this.#lose('invalid', `the manifest names ${manifest.sessions} sessions, ${manifest.states} states, digest ${manifest.digest}; here are ${sessions}, ${states}, ${digest}`)
+    if (
+      manifest.states !== states ||
+      manifest.batches !== batches ||
+      manifest.sessions !== sessions ||
+      manifest.digest !== digest
+    ) {
+      this.#lose(
+        'invalid',
+        `the manifest names ${manifest.sessions} sessions, ${manifest.states} states, digest ${manifest.digest}; here are ${sessions}, ${states}, ${digest}`,
+      )
       return
     }
     this.#frozenAtMs = manifest.frozenAtMs
@@ -153,7 +171,10 @@ export class Successor {
 
   #note(error: unknown): void {
     for (const reason of reasonsOf(error)) {
-      const same = this.#reasons.find((known) => known.kind === reason.kind && (known.reason === reason.reason || this.#reasons.length >= MAX_REASONS))
+      const same = this.#reasons.find(
+        (known) =>
+          known.kind === reason.kind && (known.reason === reason.reason || this.#reasons.length >= MAX_REASONS),
+      )
       if (same === undefined) this.#reasons.push({ ...reason })
       else same.count += reason.count
     }
@@ -219,7 +240,8 @@ export class Successor {
     // Timers run before the poll for input: after a long turn of our own the answer may lie there, unread.
     const message = this.#link.receiveBefore(nowMs())
     if ('fields' in message) this.#onMessage(message)
-    else if (message.kind === 'silence') this.#lose('silence', `the predecessor was silent for ${ms} ms in phase ${this.#phase}`)
+    else if (message.kind === 'silence')
+      this.#lose('silence', `the predecessor was silent for ${ms} ms in phase ${this.#phase}`)
     else this.#lose(message.kind, message.reason)
   }
 }

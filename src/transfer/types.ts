@@ -53,7 +53,12 @@ export interface Deadlines {
 export type Ending =
   | { readonly outcome: 'committed'; readonly moved: number; readonly phases: PhaseDuration[] }
   | { readonly outcome: 'active'; readonly sessions: number; readonly pauseMs: Pause | null }
-  | { readonly outcome: 'refused' | 'failed'; readonly reasons: ReasonFields[]; readonly phases: PhaseDuration[]; readonly pauseMs: Pause | null }
+  | {
+      readonly outcome: 'refused' | 'failed'
+      readonly reasons: ReasonFields[]
+      readonly phases: PhaseDuration[]
+      readonly pauseMs: Pause | null
+    }
 
 /** Reasons from anything thrown. */
 export function reasonsOf(error: unknown): ReasonFields[] {

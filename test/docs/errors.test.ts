@@ -5,8 +5,12 @@ import { ERRORS, HandoverError } from '../../src/errors.js'
 import { root, sourceFiles } from './source.js'
 
 t.test('docs/errors.md has the table of src/errors.ts, row by row', async (t) => {
-  const rows = readFileSync(`${root}docs/errors.md`, 'utf8').split('\n').filter((line) => line.startsWith('| `'))
-  const expected = Object.entries(ERRORS).map(([code, { when, next, exit }]) => `| \`${code}\` | ${when} | ${next} | ${exit} |`)
+  const rows = readFileSync(`${root}docs/errors.md`, 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+  const expected = Object.entries(ERRORS).map(
+    ([code, { when, next, exit }]) => `| \`${code}\` | ${when} | ${next} | ${exit} |`,
+  )
   t.same(rows, expected)
 })
 
@@ -17,8 +21,16 @@ t.test('every code is thrown somewhere, and no other is', async (t) => {
     for (const [code] of text.matchAll(/HANDOVER_[A-Z_]+(?=')/g)) used.add(code)
   }
   const known = new Set<string>(Object.keys(ERRORS))
-  t.same([...used].filter((code) => !known.has(code) && code !== 'HANDOVER_CHANNEL'), [], 'no unknown code')
-  t.same([...known].filter((code) => !used.has(code)), [], 'no unused code')
+  t.same(
+    [...used].filter((code) => !known.has(code) && code !== 'HANDOVER_CHANNEL'),
+    [],
+    'no unknown code',
+  )
+  t.same(
+    [...known].filter((code) => !used.has(code)),
+    [],
+    'no unused code',
+  )
 })
 
 t.test('a message says what happened and what to do next', async (t) => {

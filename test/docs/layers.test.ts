@@ -16,7 +16,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   cli: ['errors', 'logger', 'supervisor'],
 }
 
-const layerOf = (path: string): string => path.replace(/^src\//, '').replace(/\.ts$/, '').split('/')[0] as string
+const layerOf = (path: string): string =>
+  path
+    .replace(/^src\//, '')
+    .replace(/\.ts$/, '')
+    .split('/')[0] as string
 
 const IMPORT = /(?:import|export)\s[^'"]*?from\s+'(\.[^']+)'|import\('(\.[^']+)'\)/g
 
@@ -44,7 +48,11 @@ t.test('wire is pure: no sockets, clock or timers', async (t) => {
 t.test("Node's private fields are touched in one module only", async (t) => {
   for (const { path, text } of sourceFiles('src')) {
     if (path === 'src/sys/node-internals.ts') continue
-    t.notMatch(text, /\._handle\b|_readableState|_writableState|_getActiveRequests|process\.binding|\.connecting\s*=/, path)
+    t.notMatch(
+      text,
+      /\._handle\b|_readableState|_writableState|_getActiveRequests|process\.binding|\.connecting\s*=/,
+      path,
+    )
   }
 })
 

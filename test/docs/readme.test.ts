@@ -8,8 +8,12 @@ import { ask, lineOf } from '../harness/lines.js'
 import { within } from '../harness/timeout.js'
 import { blocksOf, root, sourceFiles } from './source.js'
 
-const js = blocksOf('README.md').filter(({ language }) => language === 'js').map(({ code }) => code)
-const sh = blocksOf('README.md').filter(({ language }) => language === 'sh').map(({ code }) => code)
+const js = blocksOf('README.md')
+  .filter(({ language }) => language === 'js')
+  .map(({ code }) => code)
+const sh = blocksOf('README.md')
+  .filter(({ language }) => language === 'sh')
+  .map(({ code }) => code)
 const readme = readFileSync(`${root}README.md`, 'utf8')
 
 /** A directory with the package in its node_modules, and `npx` that finds it. */
@@ -25,13 +29,16 @@ function project(t: Test): { folder: string; env: NodeJS.ProcessEnv } {
 }
 
 // The README's port may be taken on a test machine: the kernel chooses one, and the server says which.
-const ANNOUNCE = "\nconsole.log(`port ${server.address().port}`)\n"
+const ANNOUNCE = '\nconsole.log(`port ${server.address().port}`)\n'
 
 t.test('the README has the blocks this test knows', async (t) => {
   t.equal(js.length, 3)
   t.equal(sh.length, 2)
   t.match(js[0], /^\/\/ server\.js\n/)
-  const lines = (js[0] ?? '').trim().split('\n').filter((line) => line !== '' && !line.startsWith('//') && !line.startsWith('import'))
+  const lines = (js[0] ?? '')
+    .trim()
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('//') && !line.startsWith('import'))
   t.ok(lines.length <= 15, `the fifteen lines are ${lines.length}, beside the imports`)
 })
 
@@ -45,7 +52,10 @@ t.test('fifteen lines: run, upgrade, status, stop', async (t) => {
   const [upgrade, ...rest] = (sh[1] ?? '').trim().split('\n')
   const upgraded = startChild(t, 'bash', ['-c', upgrade ?? ''], { cwd: folder, env })
   t.same(await within(upgraded.closed, 'the end of the upgrade'), { code: 0, signal: null }, upgraded.lines.join('\n'))
-  t.ok(upgraded.lines.some((line) => /sessions +1 moved, 0 drained, 0 dropped, 0 refused/.test(line)), upgraded.lines.join('\n'))
+  t.ok(
+    upgraded.lines.some((line) => /sessions +1 moved, 0 drained, 0 dropped, 0 refused/.test(line)),
+    upgraded.lines.join('\n'),
+  )
   const second = await ask(client, '')
   t.match(second, /^2 from process \d+$/, 'the same connection goes on counting')
   t.not(second.slice(2), first.slice(2), 'in another process')
@@ -58,7 +68,8 @@ t.test('fifteen lines: run, upgrade, status, stop', async (t) => {
 
 t.test('versions: the declaration is accepted', async (t) => {
   const { folder, env } = project(t)
-  const prelude = "import { join } from 'handover'\nconst runtime = await join()\nconst attach = (socket, session) => session\n"
+  const prelude =
+    "import { join } from 'handover'\nconst runtime = await join()\nconst attach = (socket, session) => session\n"
   writeFileSync(join(folder, 'versions.js'), `${prelude}${js[1]}`)
   const child = startChild(t, process.execPath, ['versions.js'], { cwd: folder, env })
   t.same(await within(child.closed, 'its end'), { code: 0, signal: null }, child.lines.join('\n'))
@@ -69,16 +80,22 @@ t.test('as a library', async (t) => {
   writeFileSync(join(folder, 'supervise.js'), js[2] ?? '')
   const child = startChild(t, process.execPath, ['supervise.js'], { cwd: folder, env })
   t.same(await within(child.closed, 'its end'), { code: 0, signal: null }, child.lines.join('\n'))
-  t.ok(child.lines.some((line) => line.startsWith('committed {')), child.lines.join('\n'))
+  t.ok(
+    child.lines.some((line) => line.startsWith('committed {')),
+    child.lines.join('\n'),
+  )
 })
 
 t.test('each guarantee has a test of its name', async (t) => {
-  const promised = [...readme.matchAll(/^\d\. \*\*(.+?)[.:]\*\*/gms)].map(([, name]) => (name as string).replace(/\s+/g, ' '))
+  const promised = [...readme.matchAll(/^\d\. \*\*(.+?)[.:]\*\*/gms)].map(([, name]) =>
+    (name as string).replace(/\s+/g, ' '),
+  )
   const tests = sourceFiles('test/process').find(({ path }) => path.endsWith('guarantees.test.ts'))?.text ?? ''
   t.equal(promised.length, 7)
   for (const name of promised) t.ok(tests.includes(`t.test('${name}'`), name)
 })
 
 t.test('links to files lead somewhere', async (t) => {
-  for (const [, target] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) t.ok(existsSync(`${root}${target}`), String(target))
+  for (const [, target] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g))
+    t.ok(existsSync(`${root}${target}`), String(target))
 })

@@ -53,7 +53,10 @@ t.test('One reader', async (t) => {
   // Throws at the first byte that is lost, doubled or out of order, in either direction.
   for (const client of [slow, half]) await client.finish()
   t.ok((await load.finish()).bytes > 0)
-  t.notOk(supervisor.child.lines.some((line) => line.startsWith('WRONG')), 'nor did a server see a wrong byte')
+  t.notOk(
+    supervisor.child.lines.some((line) => line.startsWith('WRONG')),
+    'nor did a server see a wrong byte',
+  )
 })
 
 t.test('Either side may die', async (t) => {
@@ -73,15 +76,30 @@ t.test('The truth is told', async (t) => {
   const { supervisor, load } = await serving(t)
   const refused = await faulty(supervisor, 'restore')
   t.equal(refused.exitCode, 3)
-  t.match(refused.json, { outcome: 'refused', sessions: { moved: 0 }, reasons: [{ of: 'refused', kind: 'stream', version: 1, reason: /restore throws on purpose/ }] })
+  t.match(refused.json, {
+    outcome: 'refused',
+    sessions: { moved: 0 },
+    reasons: [{ of: 'refused', kind: 'stream', version: 1, reason: /restore throws on purpose/ }],
+  })
   const failed = await faulty(supervisor, 'crash')
   t.equal(failed.exitCode, 4)
-  t.match(failed.json, { outcome: 'failed', reasons: [{ of: 'upgrade', reason: /exited with code 41 before it was ready/ }] })
+  t.match(failed.json, {
+    outcome: 'failed',
+    reasons: [{ of: 'upgrade', reason: /exited with code 41 before it was ready/ }],
+  })
   const { exitCode, json } = await supervisor.upgrade()
   t.equal(exitCode, 0)
   t.match(json, { outcome: 'committed', sessions: { moved: CLIENTS, drained: 0, dropped: 0, refused: 0 }, reasons: [] })
-  t.ok(json !== undefined && json.pauseMs !== null && json.pauseMs.p50 <= json.pauseMs.max && json.pauseMs.max < json.durationMs)
-  t.same(json?.phases.map(({ phase }) => phase), ['spawn', 'check', 'transfer', 'vote', 'commit', 'drain'])
+  t.ok(
+    json !== undefined &&
+      json.pauseMs !== null &&
+      json.pauseMs.p50 <= json.pauseMs.max &&
+      json.pauseMs.max < json.durationMs,
+  )
+  t.same(
+    json?.phases.map(({ phase }) => phase),
+    ['spawn', 'check', 'transfer', 'vote', 'commit', 'drain'],
+  )
   await load.finish()
 })
 
@@ -106,8 +124,15 @@ t.test('Nothing is left behind', async (t) => {
     await load.progress()
     const { pid } = await ask(port)
     // The end of the connection that asked may still be on its way.
-    await until(() => descriptorSorts(pid)['socket'] === CLIENTS + OWN_SOCKETS, () => `the sessions' sockets alone: ${JSON.stringify(descriptorSorts(pid))}`)
-    return { runtime: descriptorSorts(pid), supervisor: descriptorSorts(supervisor.child.pid), paths: supervisor.paths() }
+    await until(
+      () => descriptorSorts(pid)['socket'] === CLIENTS + OWN_SOCKETS,
+      () => `the sessions' sockets alone: ${JSON.stringify(descriptorSorts(pid))}`,
+    )
+    return {
+      runtime: descriptorSorts(pid),
+      supervisor: descriptorSorts(supervisor.child.pid),
+      paths: supervisor.paths(),
+    }
   }
   const first = await upgrade()
   for (const fault of ['restore', 'crash-in-restore']) await faulty(supervisor, fault)
@@ -142,10 +167,18 @@ t.test('No cost in between', async (t) => {
     handle: [Object.getOwnPropertyNames(handleOf(socket)), Object.getPrototypeOf(handleOf(socket))],
   })
   const [before, after] = [shape(plain), shape(session)]
-  t.equal(after.listeners['close'], (before.listeners['close'] ?? 0) + 1, 'one listener more, for the end of the session')
+  t.equal(
+    after.listeners['close'],
+    (before.listeners['close'] ?? 0) + 1,
+    'one listener more, for the end of the session',
+  )
   t.same({ ...after.listeners, close: 0 }, { ...before.listeners, close: 0 }, 'and none on what goes in and out')
   t.same(after.own, before.own)
-  t.same(after.methods, before.methods, 'it reads and writes by the very functions any socket does: no tap, no proxy, no copy')
+  t.same(
+    after.methods,
+    before.methods,
+    'it reads and writes by the very functions any socket does: no tap, no proxy, no copy',
+  )
   t.same(after.handle, before.handle)
   for (const { client, socket } of [plain, session]) for (const end of [client, socket]) end.destroy()
   server.close()
