@@ -6,7 +6,22 @@
  * it speaks and the highest common one is used. A field that may be absent can be added without a bump.
  */
 import * as v from 'valibot'
-import { bytes, checksum, chosen, count, milliseconds, name, offered, pause, phaseDuration, protocolRange, readable, reason, text, version } from './fields.js'
+import {
+  bytes,
+  checksum,
+  chosen,
+  count,
+  milliseconds,
+  name,
+  offered,
+  pause,
+  phaseDuration,
+  protocolRange,
+  readable,
+  reason,
+  text,
+  version,
+} from './fields.js'
 import { isSessionRecord, MAX_BATCH, type SessionRecord } from './session-record.js'
 
 export const PROTOCOL_VERSION = 1
@@ -25,29 +40,68 @@ const listener = v.object({ name, cookie: v.pipe(v.string(), v.regex(/^\d{1,20}$
 
 /** Between the supervisor and each runtime, for as long as both live. */
 export const CONTROL = {
-  hello: { from: 'runtime', descriptors: 0, fields: v.object({ protocol: protocolRange, pid: count, node: name, release: name }) },
-  welcome: { from: 'supervisor', descriptors: 0, fields: v.object({ protocol: version, generation: version, role: v.picklist(['first', 'successor']) }) },
-  listen: { from: 'runtime', descriptors: 0, fields: v.object({ request, name, host: v.nullable(name), port: v.pipe(count, v.maxValue(65535)), backlog: count }) },
+  hello: {
+    from: 'runtime',
+    descriptors: 0,
+    fields: v.object({ protocol: protocolRange, pid: count, node: name, release: name }),
+  },
+  welcome: {
+    from: 'supervisor',
+    descriptors: 0,
+    fields: v.object({ protocol: version, generation: version, role: v.picklist(['first', 'successor']) }),
+  },
+  listen: {
+    from: 'runtime',
+    descriptors: 0,
+    fields: v.object({ request, name, host: v.nullable(name), port: v.pipe(count, v.maxValue(65535)), backlog: count }),
+  },
   listening: { from: 'supervisor', descriptors: 1, fields: v.object({ request }) },
   unavailable: { from: 'supervisor', descriptors: 0, fields: v.object({ request, reason: text }) },
-  ready: { from: 'runtime', descriptors: 0, fields: v.object({ sessions: v.array(readable), states: v.array(readable) }) },
+  ready: {
+    from: 'runtime',
+    descriptors: 0,
+    fields: v.object({ sessions: v.array(readable), states: v.array(readable) }),
+  },
   activate: { from: 'supervisor', descriptors: 0, fields: v.object({}) },
   /** Descriptors: the transfer channel, the other side's pidfd, the fence token. */
   transfer: {
     from: 'supervisor',
     descriptors: 3,
-    fields: v.object({ side: v.picklist(['predecessor', 'successor']), checkMs: milliseconds, freezeMs: milliseconds, drainMs: milliseconds }),
+    fields: v.object({
+      side: v.picklist(['predecessor', 'successor']),
+      checkMs: milliseconds,
+      freezeMs: milliseconds,
+      drainMs: milliseconds,
+    }),
   },
-  active: { from: 'runtime', descriptors: 0, fields: v.object({ sessions: count, pauseMs: v.nullable(pause), listeners: v.array(listener) }) },
+  active: {
+    from: 'runtime',
+    descriptors: 0,
+    fields: v.object({ sessions: count, pauseMs: v.nullable(pause), listeners: v.array(listener) }),
+  },
   committed: { from: 'runtime', descriptors: 0, fields: v.object({ moved: count, phases: v.array(phaseDuration) }) },
   aborted: {
     from: 'runtime',
     descriptors: 0,
-    fields: v.object({ side: v.picklist(['predecessor', 'successor']), outcome: v.picklist(['refused', 'failed']), reasons: v.array(reason), phases: v.array(phaseDuration), pauseMs: v.nullable(pause) }),
+    fields: v.object({
+      side: v.picklist(['predecessor', 'successor']),
+      outcome: v.picklist(['refused', 'failed']),
+      reasons: v.array(reason),
+      phases: v.array(phaseDuration),
+      pauseMs: v.nullable(pause),
+    }),
   },
-  drained: { from: 'runtime', descriptors: 0, fields: v.object({ drained: count, dropped: count, reasons: v.array(reason) }) },
+  drained: {
+    from: 'runtime',
+    descriptors: 0,
+    fields: v.object({ drained: count, dropped: count, reasons: v.array(reason) }),
+  },
   ask: { from: 'supervisor', descriptors: 0, fields: v.object({ request }) },
-  status: { from: 'runtime', descriptors: 0, fields: v.object({ request, sessions: v.array(v.object({ name, count })), unregistered: count }) },
+  status: {
+    from: 'runtime',
+    descriptors: 0,
+    fields: v.object({ request, sessions: v.array(v.object({ name, count })), unregistered: count }),
+  },
 } as const satisfies MessageTable
 
 /** Between predecessor and successor, for one transfer. */
@@ -55,18 +109,34 @@ export const TRANSFER = {
   offer: {
     from: 'predecessor',
     descriptors: 0,
-    fields: v.object({ protocol: protocolRange, sessions: v.array(offered), states: v.array(offered), descriptors: count }),
+    fields: v.object({
+      protocol: protocolRange,
+      sessions: v.array(offered),
+      states: v.array(offered),
+      descriptors: count,
+    }),
   },
-  accept: { from: 'successor', descriptors: 0, fields: v.object({ protocol: version, sessions: v.array(chosen), states: v.array(chosen) }) },
+  accept: {
+    from: 'successor',
+    descriptors: 0,
+    fields: v.object({ protocol: version, sessions: v.array(chosen), states: v.array(chosen) }),
+  },
   refuse: { from: 'successor', descriptors: 0, fields: v.object({ reasons: v.array(reason) }) },
   state: { from: 'predecessor', descriptors: 0, fields: v.object({ name, bytes, checksum }) },
   batch: {
     from: 'predecessor',
     descriptors: 'sessions',
-    fields: v.object({ index: count, sessions: v.pipe(v.array(v.custom<SessionRecord>(isSessionRecord)), v.minLength(1), v.maxLength(MAX_BATCH)) }),
+    fields: v.object({
+      index: count,
+      sessions: v.pipe(v.array(v.custom<SessionRecord>(isSessionRecord)), v.minLength(1), v.maxLength(MAX_BATCH)),
+    }),
   },
   received: { from: 'successor', descriptors: 0, fields: v.object({ index: count }) },
-  manifest: { from: 'predecessor', descriptors: 0, fields: v.object({ frozenAtMs: milliseconds, batches: count, sessions: count, states: count, digest: checksum }) },
+  manifest: {
+    from: 'predecessor',
+    descriptors: 0,
+    fields: v.object({ frozenAtMs: milliseconds, batches: count, sessions: count, states: count, digest: checksum }),
+  },
   prepared: { from: 'successor', descriptors: 0, fields: v.object({ digest: checksum }) },
   commit: { from: 'predecessor', descriptors: 0, fields: v.object({}) },
   abort: { from: 'predecessor', descriptors: 0, fields: v.object({ reasons: v.array(reason) }) },

@@ -7,10 +7,22 @@ import { HandoverError } from '../errors.js'
 /** Deepest nesting of captured state; the decoder of the other side refuses more. */
 export const MAX_DEPTH = 128
 
-const TYPED_ARRAYS = new Set<unknown>([
-  Buffer, Uint8Array, Uint8ClampedArray, Uint16Array, Uint32Array, BigUint64Array,
-  Int8Array, Int16Array, Int32Array, BigInt64Array, Float32Array, Float64Array,
-].map((constructor) => constructor.prototype))
+const TYPED_ARRAYS = new Set<unknown>(
+  [
+    Buffer,
+    Uint8Array,
+    Uint8ClampedArray,
+    Uint16Array,
+    Uint32Array,
+    BigUint64Array,
+    Int8Array,
+    Int16Array,
+    Int32Array,
+    BigInt64Array,
+    Float32Array,
+    Float64Array,
+  ].map((type) => type.prototype),
+)
 
 const LEAVES = new Set<unknown>([Date.prototype, RegExp.prototype])
 
@@ -39,7 +51,8 @@ function visit(value: unknown, path: (string | number)[], seen: Set<object>): vo
     for (const key of Object.keys(value)) {
       const inner = (value as Record<string, unknown>)[key]
       if (key === '__proto__') refuse('a key the codec would rename', [...path, key])
-      if (typeof inner === 'object' || typeof inner === 'function' || typeof inner === 'symbol') step(inner, key, path, seen)
+      if (typeof inner === 'object' || typeof inner === 'function' || typeof inner === 'symbol')
+        step(inner, key, path, seen)
     }
   } else if (prototype === Map.prototype) {
     let index = 0
@@ -63,8 +76,8 @@ function step(value: unknown, key: string | number, path: (string | number)[], s
 }
 
 function nameOf(prototype: unknown): string {
-  const constructor = (prototype as { constructor?: { name?: unknown } } | null)?.constructor
-  return typeof constructor?.name === 'string' && constructor.name !== '' ? constructor.name : 'a class'
+  const name = (prototype as { constructor?: { name?: unknown } } | null)?.constructor?.name
+  return typeof name === 'string' && name !== '' ? name : 'a class'
 }
 
 function refuse(what: string, path: readonly (string | number)[]): never {
