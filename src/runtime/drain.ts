@@ -40,11 +40,9 @@ function close(socket: Socket): void {
   socket.resume()
 }
 
+/** Who is in the set has not emitted 'close' yet; the stream's `closed` is true from destroy() on, and would be too early. */
 function closed(socket: Socket): Promise<void> {
-  return new Promise((resolve) => {
-    if (socket.closed) resolve()
-    else socket.once('close', () => resolve())
-  })
+  return new Promise((resolve) => socket.once('close', () => resolve()))
 }
 
 function until(deadlineMs: number): Promise<void> {

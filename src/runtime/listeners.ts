@@ -63,8 +63,11 @@ export class Listeners {
   }
 
   /** The listening sockets by name, with the kernel's cookie of each: the same in every generation. */
-  cookies(): { name: string; cookie: string }[] {
-    return [...this.#listeners].map(([name, { cookie }]) => ({ name, cookie }))
+  list(): { name: string; cookie: string; port: number }[] {
+    return [...this.#listeners].map(([name, { server, cookie }]) => {
+      const address = server.address()
+      return { name, cookie, port: typeof address === 'object' && address !== null ? address.port : 0 }
+    })
   }
 
   /** Stops accepting; the sockets stay open in the supervisor. Connections stay. */

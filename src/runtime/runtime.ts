@@ -165,7 +165,7 @@ export class JoinedRuntime implements Runtime {
 
   #report(sessions: number, pauseMs: Pause | null): void {
     this.#phase = 'serving'
-    this.#control?.send('active', { sessions, pauseMs, listeners: this.#listeners.cookies() })
+    this.#control?.send('active', { sessions, pauseMs, listeners: this.#listeners.list() })
     this.#control?.unref()
     this.#logger?.info({ generation: this.generation, sessions }, 'serving')
     this.#serving?.()

@@ -17,7 +17,17 @@ export interface ListenerSpec {
 interface Listener {
   readonly spec: ListenerSpec
   readonly descriptor: number
+  /** The kernel's identity of the socket; once it serves, as the runtime sees it: the proof that it is the same one. */
+  cookie: string
+  /** Bound to, as the runtime sees it: what was asked for, unless that was 0. */
+  port: number
+}
+
+/** A listening socket as the serving runtime reports it. */
+export interface Reported {
+  readonly name: string
   readonly cookie: string
+  readonly port: number
 }
 
 export class Listeners {
@@ -33,14 +43,18 @@ export class Listeners {
     const wanted = this.#wanted.get(generation) ?? new Map<string, Listener>()
     this.#wanted.set(generation, wanted)
     const before = wanted.get(spec.name) ?? this.#current.get(spec.name)
-    const listener = before !== undefined && sameAddress(before.spec, spec) ? before : await make(spec)
+    const listener = before !== undefined && sameAddress(before, spec) ? before : await make(spec)
     wanted.set(spec.name, listener)
     return listener.descriptor
   }
 
   /** The generation serves: what it did not ask for is closed. */
-  commit(generation: number): void {
+  commit(generation: number, reported: readonly Reported[]): void {
     const kept = this.#wanted.get(generation) ?? new Map<string, Listener>()
+    for (const { name, cookie, port } of reported) {
+      const listener = kept.get(name)
+      if (listener !== undefined) Object.assign(listener, { cookie, port })
+    }
     const before = this.#current
     this.#current = kept
     this.#wanted.delete(generation)
@@ -61,11 +75,11 @@ export class Listeners {
     this.#closeUnused(all)
   }
 
-  /** For status: the names and addresses as asked for. */
+  /** The names, and the addresses they are bound to. */
   list(): { name: string; address: string; cookie: string }[] {
-    return [...this.#current.values()].map(({ spec, cookie }) => ({
+    return [...this.#current.values()].map(({ spec, cookie, port }) => ({
       name: spec.name,
-      address: addressOf(spec),
+      address: addressOf(spec.host, port),
       cookie,
     }))
   }
@@ -79,11 +93,11 @@ export class Listeners {
   }
 }
 
-function sameAddress(before: ListenerSpec, now: ListenerSpec): boolean {
-  return before.host === now.host && (now.port === before.port || now.port === 0)
+function sameAddress({ spec, port }: Listener, now: ListenerSpec): boolean {
+  return spec.host === now.host && (now.port === port || now.port === 0)
 }
 
-function addressOf({ host, port }: ListenerSpec): string {
+function addressOf(host: string | null, port: number): string {
   return `${host === null ? '*' : host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
@@ -94,9 +108,9 @@ async function make(spec: ListenerSpec): Promise<Listener> {
     if (host === null) descriptor = listenEverywhere(port, backlog)
     else descriptor = binding().listenTcp(isIP(host) === 0 ? (await lookup(host)).address : host, port, backlog, false)
   } catch (error) {
-    throw new Error(`listener "${spec.name}" on ${addressOf(spec)}: ${messageOf(error)}`, { cause: error })
+    throw new Error(`listener "${spec.name}" on ${addressOf(host, port)}: ${messageOf(error)}`, { cause: error })
   }
-  return { spec, descriptor, cookie: binding().socketCookie(descriptor).toString() }
+  return { spec, descriptor, cookie: binding().socketCookie(descriptor).toString(), port }
 }
 
 /** As Node does: all addresses of both families, or of IPv4 where there is no IPv6. */

@@ -167,10 +167,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     }, readyTimeoutMs)
     generation.once('ready', () => generation.send('activate', {}))
     let served = false
-    generation.once('active', () => {
+    generation.once('active', ({ listeners }) => {
       served = true
       clearTimeout(timer)
-      this.#listeners.commit(generation.number)
+      this.#listeners.commit(generation.number, listeners)
       this.#serves(generation)
     })
     generation.once('exit', () => {

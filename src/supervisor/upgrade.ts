@@ -78,7 +78,7 @@ class Run {
     }
     const to = successor.side
     if (this.#facts.active !== undefined) {
-      listeners.commit(successor.number)
+      listeners.commit(successor.number, this.#facts.active.listeners)
       onCommitted()
       onPhase('drain')
       await this.#drain()
@@ -173,6 +173,12 @@ class Run {
       this.#reasons.push({ of: 'dropped', reason, count: 1 })
     }
     await predecessor.stop(EXIT_GRACE_MS)
+    const { successor } = this.#upgrade
+    const moved = this.#facts.active?.sessions ?? 0
+    if (!successor.alive && moved > 0) {
+      this.#dropped += moved
+      this.#reasons.push({ of: 'dropped', reason: `the successor ${successor.ending} after commit`, count: moved })
+    }
     this.#drainMs = nowMs() - begunMs
   }
 

@@ -36,7 +36,9 @@ export interface MessageRow {
 export type MessageTable = Readonly<Record<string, MessageRow>>
 
 const request = count
-const listener = v.object({ name, cookie: v.pipe(v.string(), v.regex(/^\d{1,20}$/)) })
+const port = v.pipe(count, v.maxValue(65535))
+/** A listening socket as its runtime sees it: the kernel's cookie, and the port it is bound to. */
+const listener = v.object({ name, cookie: v.pipe(v.string(), v.regex(/^\d{1,20}$/)), port })
 
 /** Between the supervisor and each runtime, for as long as both live. */
 export const CONTROL = {
@@ -53,7 +55,7 @@ export const CONTROL = {
   listen: {
     from: 'runtime',
     descriptors: 0,
-    fields: v.object({ request, name, host: v.nullable(name), port: v.pipe(count, v.maxValue(65535)), backlog: count }),
+    fields: v.object({ request, name, host: v.nullable(name), port, backlog: count }),
   },
   listening: { from: 'supervisor', descriptors: 1, fields: v.object({ request }) },
   unavailable: { from: 'supervisor', descriptors: 0, fields: v.object({ request, reason: text }) },
