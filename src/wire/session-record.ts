@@ -20,7 +20,9 @@ export function isSessionRecord(value: unknown): value is SessionRecord {
     Number.isSafeInteger(value[1]) &&
     value[1] >= 0 &&
     value[2] instanceof Uint8Array &&
-    Number.isSafeInteger(value[3])
+    Number.isSafeInteger(value[3]) &&
+    value[3] >= 0 &&
+    value[3] <= 0xffffffff
   )
 }
 
