@@ -1,16 +1,14 @@
 /** Messages to bytes and back, for one direction of one channel. Pure: no sockets, clock or timers. */
-import { Decoder, Encoder } from 'cbor-x'
+import { Encoder } from 'cbor-x'
 import * as v from 'valibot'
-import { HandoverError, messageOf } from '../errors.js'
-import { checkCbor } from './cbor-limits.js'
+import { HandoverError } from '../errors.js'
+import { type CborLimits, decodeCbor } from './cbor.js'
 import type { Fields, Message, MessageRow, MessageTable } from './messages.js'
 
-// Nested state is opaque bytes here, so this bounds our own messages only.
-const MESSAGE_DEPTH = 16
+// Nested state is opaque bytes here, so these bound our own messages only.
+const LIMITS: CborLimits = { depth: 16, items: 1_000_000, content: 'message' }
 
-const options = { useRecords: false, mapsAsObjects: true, variableMapSize: true, tagUint8Array: false }
-const encoder = new Encoder(options)
-const decoder = new Decoder(options)
+const encoder = new Encoder({ useRecords: false, mapsAsObjects: true, variableMapSize: true, tagUint8Array: false })
 
 export function encodeBody<T extends MessageTable, K extends keyof T & string>(kind: K, fields: Fields<T, K>): Buffer {
   return encoder.encode([kind, fields])
@@ -28,27 +26,26 @@ export function decodeBody<T extends MessageTable>(
   body: Uint8Array,
   descriptors: number,
 ): Pick<Message<T>, 'kind' | 'fields'> {
-  checkCbor(body, MESSAGE_DEPTH)
   const [kind, fields] = readPair(body)
   const row = typeof kind === 'string' && Object.hasOwn(table, kind) ? table[kind] : undefined
-  if (row === undefined || row.from !== from) invalid(`${from} may not send a message of kind ${JSON.stringify(kind)?.slice(0, 80)}`)
+  if (row === undefined || row.from !== from)
+    invalid(
+      `${from} may not send a message of kind ${typeof kind === 'string' ? JSON.stringify(kind.slice(0, 80)) : typeof kind}`,
+    )
   const checked = v.safeParse(row.fields, fields)
   if (!checked.success) {
     const issue = checked.issues[0]
-    invalid(`"${String(kind)}": ${v.getDotPath(issue) ?? 'its fields'}: ${issue.message}`)
+    // It quotes what was received, which may be megabytes.
+    invalid(`"${String(kind)}": ${v.getDotPath(issue) ?? 'its fields'}: ${issue.message.slice(0, 200)}`)
   }
-  const wanted = row.descriptors === 'sessions' ? (checked.output as { sessions: unknown[] }).sessions.length : row.descriptors
+  const wanted =
+    row.descriptors === 'sessions' ? (checked.output as { sessions: unknown[] }).sessions.length : row.descriptors
   if (wanted !== descriptors) invalid(`"${String(kind)}" needs ${wanted} descriptors, ${descriptors} came`)
   return { kind, fields: checked.output } as Pick<Message<T>, 'kind' | 'fields'>
 }
 
 function readPair(body: Uint8Array): unknown[] {
-  let value: unknown
-  try {
-    value = decoder.decode(body)
-  } catch (cause) {
-    invalid(`its CBOR cannot be decoded: ${messageOf(cause)}`)
-  }
+  const value = decodeCbor(body, LIMITS)
   if (!Array.isArray(value) || value.length !== 2) invalid('it is not [kind, fields]')
   return value
 }

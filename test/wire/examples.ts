@@ -1,0 +1,80 @@
+/** Valid fields of every message, at their edges: by table and kind. A test holds this complete. */
+import type { SessionRecord } from '../../src/wire/session-record.js'
+
+type Fields = Record<string, unknown>
+
+const protocol = { min: 1, max: 3 }
+const reasons = [
+  { reason: 'plain', count: 0 },
+  { reason: 'x'.repeat(4096), count: 5, kind: 'chat', version: 2 },
+]
+const phases = [{ phase: 'vote', durationMs: 0.25 }]
+const pauseMs = { p50: 0, p99: 1.5, max: 2 }
+const record: SessionRecord = [
+  1,
+  0,
+  Buffer.from('state'),
+  0xffffffff,
+  { unread: Buffer.from(''), peer: null, any: [1, 'x'] },
+]
+
+export const EXAMPLES: Record<string, Record<string, Fields[]>> = {
+  CONTROL: {
+    hello: [{ protocol, pid: 1, node: '24.1.0', release: 'r'.repeat(128) }],
+    welcome: [
+      { protocol: 1, generation: 1, role: 'first' },
+      { protocol: 1, generation: 99, role: 'successor' },
+    ],
+    listen: [
+      { request: 0, name: 'chat', host: null, port: 0, backlog: 511 },
+      { request: 1, name: 'chat', host: '::1', port: 65_535, backlog: 0 },
+    ],
+    listening: [{ request: 1 }],
+    unavailable: [{ request: 1, reason: 'EADDRINUSE' }],
+    ready: [
+      { sessions: [], states: [] },
+      { sessions: [{ name: 'chat', reads: [2, 1] }], states: [{ name: 'rooms', reads: [] }] },
+    ],
+    activate: [{}],
+    transfer: [
+      { side: 'predecessor', checkMs: 1, freezeMs: 0.5, drainMs: 0 },
+      { side: 'successor', checkMs: 1, freezeMs: 1, drainMs: 1 },
+    ],
+    active: [
+      { sessions: 0, pauseMs: null, listeners: [] },
+      { sessions: 1, pauseMs, listeners: [{ name: 'chat', cookie: '18446744073709551615', port: 4000 }] },
+    ],
+    committed: [{ moved: 3, phases }],
+    aborted: [
+      { side: 'predecessor', outcome: 'refused', reasons, phases, pauseMs },
+      { side: 'successor', outcome: 'failed', reasons: [], phases: [], pauseMs: null },
+    ],
+    drained: [{ drained: 1, dropped: 2, reasons }],
+    ask: [{ request: 7 }],
+    status: [{ request: 7, sessions: [{ name: 'chat', count: 10_000 }], unregistered: 0 }],
+  },
+  TRANSFER: {
+    offer: [
+      { protocol, sessions: [], states: [], descriptors: 0 },
+      {
+        protocol,
+        sessions: [{ name: 'chat', writes: [2, 1], sessions: 5 }],
+        states: [{ name: 'rooms', writes: [1], sessions: 0 }],
+        descriptors: 5,
+      },
+    ],
+    accept: [{ protocol: 1, sessions: [{ name: 'chat', version: 1 }], states: [{ name: 'rooms', version: 1 }] }],
+    refuse: [{ reasons }],
+    state: [{ name: 'rooms', bytes: Buffer.from([0xa0]), checksum: 0 }],
+    batch: [
+      { index: 0, sessions: [record] },
+      { index: 9, sessions: Array.from({ length: 128 }, () => record) },
+    ],
+    received: [{ index: 0 }],
+    manifest: [{ frozenAtMs: 123_456.789, batches: 1, sessions: 128, states: 2, digest: 0xffffffff }],
+    prepared: [{ digest: 0 }],
+    commit: [{}],
+    abort: [{ reasons }],
+    active: [{}],
+  },
+}
