@@ -17,7 +17,10 @@ interface Buffered {
 }
 interface WriteRequest {
   readonly handle?: unknown
-  buffer?: Uint8Array | { chunk: Uint8Array | string; encoding: BufferEncoding }[] | Uint8Array[] | null
+  /** Of a single write; since Node 26 of several at once, too. */
+  readonly buffer?: Uint8Array | readonly unknown[] | null
+  /** Of several writes at once, up to Node 24: Buffers, or chunk and encoding in turns when there is a string among them. */
+  readonly _chunks?: readonly unknown[]
   oncomplete: (...ignored: unknown[]) => void
 }
 interface PrivateSocket {
@@ -82,11 +85,7 @@ export function unsentOutput(socket: net.Socket, inFlight: Map<unknown, WriteReq
   if (queued === 0 && buffered.length === 0) return Buffer.alloc(0)
   const parts: Uint8Array[] = []
   if (queued > 0) {
-    for (const { buffer } of inFlight.get(handle) ?? []) {
-      if (buffer instanceof Uint8Array) parts.push(buffer)
-      else if (Array.isArray(buffer))
-        for (const part of buffer) parts.push(part instanceof Uint8Array ? part : toBytes(part.chunk, part.encoding))
-    }
+    for (const request of inFlight.get(handle) ?? []) for (const part of bytesInFlight(request)) parts.push(part)
     const flying = Buffer.concat(parts)
     if (flying.length < queued) return undefined
     parts.splice(0, parts.length, flying.subarray(flying.length - queued))
@@ -96,6 +95,15 @@ export function unsentOutput(socket: net.Socket, inFlight: Map<unknown, WriteReq
 }
 
 /**
+function bytesInFlight(request: WriteRequest): Uint8Array[] {
+  const chunks = request._chunks ?? request.buffer
+  if (chunks instanceof Uint8Array) return [chunks]
+  if (!Array.isArray(chunks)) return []
+  if (chunks.every((chunk) => chunk instanceof Uint8Array)) return chunks
+  const pairs = Array.from({ length: chunks.length / 2 }, (_, index) => chunks.slice(index * 2, index * 2 + 2))
+  return pairs.map(([chunk, encoding]) => toBytes(chunk as Uint8Array | string, encoding as BufferEncoding))
+}
+
  * What Node has read and the app has not: the stream's buffer, then the half character a decoder holds. Nothing is
  * consumed, so giving a socket back after an abort needs no undoing.
  */
