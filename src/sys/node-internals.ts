@@ -46,6 +46,7 @@ interface PrivateNet {
   _createServerHandle(address: null, port: null, addressType: null, fd: number): Handle | number
 }
 
+const ignore = () => undefined
 const inside = (socket: net.Socket) => socket as unknown as PrivateSocket
 
 /** The descriptor of a socket that is open, else undefined. Node owns it. */
@@ -94,7 +95,6 @@ export function unsentOutput(socket: net.Socket, inFlight: Map<unknown, WriteReq
   return Buffer.concat(parts)
 }
 
-/**
 function bytesInFlight(request: WriteRequest): Uint8Array[] {
   const chunks = request._chunks ?? request.buffer
   if (chunks instanceof Uint8Array) return [chunks]
@@ -104,6 +104,7 @@ function bytesInFlight(request: WriteRequest): Uint8Array[] {
   return pairs.map(([chunk, encoding]) => toBytes(chunk as Uint8Array | string, encoding as BufferEncoding))
 }
 
+/**
  * What Node has read and the app has not: the stream's buffer, then the half character a decoder holds. Nothing is
  * consumed, so giving a socket back after an abort needs no undoing.
  */
@@ -117,20 +118,37 @@ export function unreadInput(socket: net.Socket): Buffer {
   return Buffer.concat(parts)
 }
 
+/** Timers that were armed to fire earlier than their socket's timeout says, and have not been refreshed since. */
+const armedEarly = new WeakMap<Timeout, { readonly start: number; readonly leftMs: number }>()
+
 /** Milliseconds until the socket's own idle timer fires; undefined when it has none. */
 export function idleLeftMs(socket: net.Socket): number | undefined {
   const timer = timerOf(socket)
   if (timer === undefined || socket.timeout === undefined || socket.timeout === 0) return undefined
-  // _idleStart is the loop's clock, which began with the process' time origin.
-  return Math.max(1, timer._idleTimeout - Math.max(0, performance.now() - timer._idleStart))
+  const early = armedEarly.get(timer)
+  const wholeMs = early?.start === timer._idleStart ? early.leftMs : timer._idleTimeout
+  return Math.max(1, wholeMs - Math.max(0, timerClockMs() - timer._idleStart))
+}
+
+/** The clock of `_idleStart`. It began some tens of milliseconds after performance.now(), and only a timer tells it. */
+function timerClockMs(): number {
+  const timer = setTimeout(ignore, 1)
+  clearTimeout(timer)
+  return (timer as unknown as Timeout)._idleStart
 }
 
 /** Arms the idle timer to fire in `leftMs` once, and after the next activity in the full `timeoutMs`. */
 export function resumeIdleTimer(socket: net.Socket, timeoutMs: number, leftMs: number): void {
-  socket.setTimeout(Math.max(1, Math.min(leftMs, timeoutMs)))
+  const firstMs = Math.max(1, Math.min(leftMs, timeoutMs))
+  socket.setTimeout(firstMs)
   const timer = timerOf(socket)
-  if (timer === undefined) socket.setTimeout(timeoutMs)
-  else timer._idleTimeout = timeoutMs
+  if (timer === undefined) {
+    socket.setTimeout(timeoutMs)
+  } else {
+    // Read by refresh(); until then the timer is in the list of those that take `firstMs`.
+    timer._idleTimeout = timeoutMs
+    armedEarly.set(timer, { start: timer._idleStart, leftMs: firstMs })
+  }
   ;(socket as { timeout?: number }).timeout = timeoutMs
 }
 
@@ -161,7 +179,6 @@ export function release(socket: net.Socket): void {
  * other process keeps the description alive, and epoll would go on waking us for it.
  */
 export function abandon(socket: net.Socket, inFlight: Map<unknown, WriteRequest[]>): void {
-  const ignore = () => undefined
   const { _handle: handle, _writableState: state } = inside(socket)
   for (const request of inFlight.get(handle) ?? []) request.oncomplete = ignore
   for (const entry of state.getBuffer()) entry.callback = ignore
