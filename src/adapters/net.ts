@@ -132,7 +132,8 @@ function adopt(descriptor: number, value: unknown): Adopted {
       if (state.timeoutMs > 0 && (socket.timeout ?? state.timeoutMs) === state.timeoutMs)
         resumeIdleTimer(socket, state.timeoutMs, state.idleLeftMs)
       apart(() => {
-        if (state.unread.length > 0) socket.unshift(state.unread)
+        // Not unshift(): that goes past the decoder, and an app that has set an encoding would be given bytes.
+        if (state.unread.length > 0) socket.push(state.unread)
       })
       apart(() => release(socket))
     },
