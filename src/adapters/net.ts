@@ -83,7 +83,8 @@ function describe(socket: net.Socket, unsent: Buffer): Described {
     readEnded: socket.readableEnded,
     writeEnded: socket.writableEnded,
     finSent: socket.writableFinished,
-    paused: socket.isPaused(),
+    // A socket read by 'readable' looks paused, though nobody has paused it, and would stay so for a reader by 'data'.
+    paused: socket.isPaused() && socket.listenerCount('readable') === 0,
     timeoutMs,
     idleLeftMs: idleLeftMs(socket) ?? timeoutMs,
     bytesRead: socket.bytesRead,
