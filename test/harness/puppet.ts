@@ -34,8 +34,8 @@ export class Stage {
     const own = node === undefined ? [] : ['--node', node]
     const command = ['node', PUPPET_SERVER]
     const supervisor = startSupervisor(t, { command, env, options: [...own, ...options] })
-    const [line, , , , port] = await supervisor.child.line(READY)
-    return new Stage(supervisor, Number(port), Number(/control=(\d+)/.exec(line!)?.[1]))
+    const [, , , , port, control] = await supervisor.child.line(new RegExp(`${READY.source} control=(\\d+)`))
+    return new Stage(supervisor, Number(port), Number(control))
   }
 
   /** Runs a function in the generation that serves; it sees nothing of the test but `arg`. */

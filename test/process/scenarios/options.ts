@@ -1,0 +1,152 @@
+/** What Node knows of a socket beside its bytes: timeouts, options, addresses, counts. */
+import assert from 'node:assert/strict'
+import { Puppet } from '../../harness/puppet.js'
+import type { Scenario } from '../../harness/scenario.js'
+
+const TIMEOUT_MS = 600_000
+/** How exactly Node's timers are read: the loop's clock stands while a callback runs. */
+const EXACT_MS = 150
+
+const idle: Scenario = {
+  name: 'the idle timer goes on from where it was, and begins anew with the next byte',
+  everywhere: true,
+  async *play(stage) {
+    const puppet = await Puppet.open(stage)
+    const look = (): Promise<[number, number]> =>
+      puppet.serve((socket, _session, { idleLeft, now }) => [now(), idleLeft(socket)!])
+    const begun = await puppet.serve((socket, _session, { now }, ms) => {
+      socket.setTimeout(ms)
+      return now()
+    }, TIMEOUT_MS)
+    const goesOn = async (from: number): Promise<void> => {
+      const [now, left] = await look()
+      const expected = TIMEOUT_MS - (now - from)
+      assert.ok(Math.abs(left - expected) < EXACT_MS, `${left} ms left where ${expected} are due`)
+    }
+    await goesOn(begun)
+    yield
+    await goesOn(begun)
+    yield
+    await goesOn(begun)
+    assert.equal(await puppet.serve((socket) => socket.timeout), TIMEOUT_MS)
+    puppet.send('x')
+    await puppet.sees((_socket, session) => session.bytes.length === 1)
+    const [now, left] = await look()
+    assert.ok(left > TIMEOUT_MS - 10_000 && left > TIMEOUT_MS - (now - begun) + EXACT_MS, 'the full time again')
+    puppet.client.destroy()
+  },
+}
+
+const fires: Scenario = {
+  name: "a timeout that comes due after the move is 'timeout' in the successor, once",
+  everywhere: true,
+  async *play(stage) {
+    const puppet = await Puppet.open(stage)
+    yield
+    await puppet.serve((socket, session, { now }) => {
+      session.note = now()
+      socket.setTimeout(2_500)
+    })
+    yield
+    const line = new RegExp(`^event generation=3 label=${puppet.label} timeout`)
+    await stage.supervisor.child.line(line)
+    const late = await puppet.serve((_socket, session, { now }) => now() - (session.note as number))
+    assert.ok(late >= 2_490, `fired after ${late} ms of 2,500`)
+    assert.deepEqual((await puppet.session()).events, ['3 connect', '3 timeout'])
+    puppet.client.destroy()
+  },
+}
+
+const own: Scenario = {
+  name: 'a timeout that restore sets wins',
+  async *play(stage) {
+    const puppet = await Puppet.open(stage)
+    const off = await Puppet.open(stage)
+    for (const each of [puppet, off]) await each.serve((socket) => void socket.setTimeout(600_000))
+    await puppet.onRestore((socket) => socket.setTimeout(900_000))
+    await off.onRestore((socket) => socket.setTimeout(0))
+    yield
+    assert.equal(await puppet.serve((socket) => socket.timeout), 600_000)
+    yield
+    const [timeout, left] = await puppet.serve((socket, _session, { idleLeft }) => [socket.timeout!, idleLeft(socket)!])
+    assert.equal(timeout, 900_000)
+    assert.ok(left > 600_000, `${left} ms left`)
+    assert.deepEqual(await off.serve((socket, _s, { idleLeft }) => [socket.timeout, idleLeft(socket) ?? null]), [
+      0,
+      null,
+    ])
+    puppet.client.destroy()
+    off.client.destroy()
+  },
+}
+
+const kernelOptions: Scenario = {
+  name: 'no-delay and keep-alive: the kernel and what Node believes agree, before and after setting them again',
+  everywhere: true,
+  async *play(stage) {
+    const on = await Puppet.open(stage)
+    const off = await Puppet.open(stage)
+    await on.serve((socket) => {
+      socket.setNoDelay(true)
+      socket.setKeepAlive(true, 77_000)
+    })
+    const kernel = (puppet: Puppet) => puppet.serve((socket, _session, { kernel }) => kernel(socket))
+    const isOn = { noDelay: true, keepAlive: true, keepAliveIdleSeconds: 77 }
+    yield
+    assert.deepEqual(await kernel(on), isOn)
+    yield
+    assert.deepEqual(await kernel(on), isOn)
+    const { noDelay, keepAlive } = await kernel(off)
+    assert.deepEqual({ noDelay, keepAlive }, { noDelay: false, keepAlive: false })
+    // With a stale cache these calls would be silent no-ops.
+    await on.serve((socket) => {
+      socket.setNoDelay(false)
+      socket.setKeepAlive(false)
+    })
+    await off.serve((socket) => {
+      socket.setNoDelay(true)
+      socket.setKeepAlive(true, 55_000)
+    })
+    const cleared = await kernel(on)
+    assert.deepEqual([cleared.noDelay, cleared.keepAlive], [false, false])
+    assert.deepEqual(await kernel(off), { noDelay: true, keepAlive: true, keepAliveIdleSeconds: 55 })
+    on.client.destroy()
+    off.client.destroy()
+  },
+}
+
+const addresses: Scenario = {
+  name: 'addresses, ports and counts are as they were',
+  everywhere: true,
+  async *play(stage) {
+    const puppet = await Puppet.open(stage)
+    const look = () =>
+      puppet.serve((socket) => ({
+        remote: [socket.remoteAddress, socket.remotePort, socket.remoteFamily],
+        local: [socket.localAddress, socket.localPort],
+        counts: [socket.bytesRead, socket.bytesWritten],
+      }))
+    await puppet.serve((socket) => void socket.write('12345'))
+    puppet.send('123')
+    await puppet.sees((socket) => socket.bytesRead === 3)
+    await puppet.gets(5)
+    const before = await look()
+    assert.deepEqual(before, {
+      remote: ['127.0.0.1', Number(puppet.label), 'IPv4'],
+      local: ['127.0.0.1', stage.port],
+      counts: [3, 5],
+    })
+    yield
+    assert.deepEqual(await look(), before)
+    yield
+    assert.deepEqual(await look(), before)
+    assert.equal(await puppet.serve((socket) => socket.readyState), 'open')
+    assert.equal(await puppet.serve((socket) => socket.connecting || socket.pending), false)
+    await puppet.serve((socket) => void socket.write('678'))
+    puppet.send('45')
+    await puppet.sees((socket) => socket.bytesRead === 5 && socket.bytesWritten === 8)
+    puppet.client.destroy()
+  },
+}
+
+export const options: readonly Scenario[] = [idle, fires, own, kernelOptions, addresses]
