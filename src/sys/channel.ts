@@ -4,6 +4,8 @@ import { nowMs } from './clock.js'
 
 /** Room for the largest message a send buffer of the kernel's default maximum lets through. */
 const RECEIVE_BYTES = 512 * 1024
+/** poll(2) takes an int; a deadline beyond it, Infinity among them, is none. */
+const MAX_POLL_MS = 0x7fffffff
 /** Messages handled in one turn of the loop; the rest comes in the next, since readiness is level-triggered. */
 const TURN_MESSAGES = 32
 
@@ -48,7 +50,7 @@ export class Channel {
   start(handler: ChannelHandler): void {
     this.#handler = handler
     this.#watcher = binding().watch(this.#fd, (events) => this.#onReady(events))
-    this.#watcher.start(POLLIN)
+    this.#watcher.start(this.#queue.length === 0 ? POLLIN : POLLIN | POLLOUT)
   }
 
   ref(): void {
@@ -69,6 +71,8 @@ export class Channel {
 
   /** Sends while blocking this thread. `false` at the deadline; a peer that is gone counts as sent, its end of file follows. */
   sendBefore(deadlineMs: number, bytes: Uint8Array, descriptors: readonly number[]): boolean {
+    // Closed here at the peer's end of file: the number may be another file's by now.
+    if (!this.#open) return true
     if (!this.#flushBefore(deadlineMs)) return false
     while (!this.#trySend(bytes, descriptors)) if (!this.#wait(POLLOUT, deadlineMs)) return false
     return true
@@ -94,7 +98,8 @@ export class Channel {
 
   #wait(events: number, deadlineMs: number): boolean {
     const leftMs = deadlineMs - nowMs()
-    return leftMs > 0 && binding().poll([this.#fd], [events], Math.ceil(leftMs))[0] !== 0
+    const timeoutMs = leftMs > MAX_POLL_MS ? -1 : Math.ceil(leftMs)
+    return leftMs > 0 && binding().poll([this.#fd], [events], timeoutMs)[0] !== 0
   }
 
   #flushBefore(deadlineMs: number): boolean {
@@ -106,7 +111,7 @@ export class Channel {
   }
 
   #onReady(events: number): void {
-    if ((events & POLLOUT) !== 0 && this.#open && this.#flushBefore(0)) this.#watcher?.start(POLLIN)
+    if ((events & POLLOUT) !== 0 && this.#open) this.#flushWhatFits()
     for (let turn = 0; turn < TURN_MESSAGES && this.#open; turn++) {
       let packet: Packet | 'end' | undefined
       try {
@@ -123,6 +128,15 @@ export class Channel {
         return
       }
       this.#handler?.onPacket(packet)
+    }
+  }
+
+  #flushWhatFits(): void {
+    try {
+      if (this.#flushBefore(0)) this.#watcher?.start(POLLIN)
+    } catch (error) {
+      this.close()
+      this.#handler?.onEnd(error as Error)
     }
   }
 
