@@ -48,7 +48,11 @@ export class Link<T extends MessageTable> {
         handler.onMessage(message)
       },
       onEnd: (error) => {
-        const what = error && new HandoverError('HANDOVER_CHANNEL_CLOSED', `the channel of the ${this.#peer} failed: ${error.message}`, { cause: error })
+        const what =
+          error &&
+          new HandoverError('HANDOVER_CHANNEL_CLOSED', `the channel of the ${this.#peer} failed: ${error.message}`, {
+            cause: error,
+          })
         handler.onEnd(what)
       },
     })
@@ -68,7 +72,12 @@ export class Link<T extends MessageTable> {
   }
 
   /** Sends while blocking the thread; `false` at the deadline (nowMs). */
-  sendBefore<K extends keyof T & string>(deadlineMs: number, kind: K, fields: Fields<T, K>, descriptors: readonly number[] = []): boolean {
+  sendBefore<K extends keyof T & string>(
+    deadlineMs: number,
+    kind: K,
+    fields: Fields<T, K>,
+    descriptors: readonly number[] = [],
+  ): boolean {
     return this.#write(kind, fields, descriptors, (bytes, all) => this.#channel.sendBefore(deadlineMs, bytes, all))
   }
 
@@ -96,20 +105,23 @@ export class Link<T extends MessageTable> {
   ): R {
     const body = encodeBody<T, keyof T & string>(kind, fields)
     if (body.length > MAX_BODY_BYTES) {
-      throw new HandoverError('HANDOVER_STATE_INVALID', `a "${kind}" of ${body.length} bytes is over the limit of ${MAX_BODY_BYTES} for one message`)
+      throw new HandoverError(
+        'HANDOVER_STATE_INVALID',
+        `a "${kind}" of ${body.length} bytes is over the limit of ${MAX_BODY_BYTES} for one message`,
+      )
     }
     const external = body.length > MAX_INLINE_BYTES
     const message = Buffer.allocUnsafe(HEADER_BYTES + (external ? 0 : body.length))
-    writeHeader(message, { external, descriptors: descriptors.length, sequence: this.#sent++, length: body.length })
-    if (!external) {
-      body.copy(message, HEADER_BYTES)
-      return deliver(message, descriptors)
-    }
-    const memfd = writeSealed(body)
+    writeHeader(message, { external, descriptors: descriptors.length, sequence: this.#sent, length: body.length })
+    if (!external) body.copy(message, HEADER_BYTES)
+    const memfd = external ? [writeSealed(body)] : []
     try {
-      return deliver(message, [memfd, ...descriptors])
+      const delivered = deliver(message, [...memfd, ...descriptors])
+      // A number that was not sent must not be missing in the row.
+      if (delivered !== false) this.#sent++
+      return delivered
     } finally {
-      closeAll([memfd])
+      closeAll(memfd)
     }
   }
 

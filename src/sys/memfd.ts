@@ -1,6 +1,6 @@
 /** Payloads that do not fit a message: a memfd, sealed before it is sent, checked for its seals before it is read. */
 import { fstatSync, readSync, writeSync } from 'node:fs'
-import { HandoverError } from '../errors.js'
+import { HandoverError, messageOf } from '../errors.js'
 import { binding } from './binding.js'
 
 /** A sealed memfd with `bytes` in it. The caller owns the descriptor. */
@@ -29,13 +29,29 @@ export function readSealed(fd: number, length: number): Buffer {
   }
   const { size } = fstatSync(fd)
   if (!sealed || size !== length) {
-    throw new HandoverError('HANDOVER_MESSAGE_INVALID', `a payload of ${length} bytes came in a ${sealed ? 'memfd' : 'file without seals'} of ${size}`)
+    throw new HandoverError(
+      'HANDOVER_MESSAGE_INVALID',
+      `a payload of ${length} bytes came in a ${sealed ? 'memfd' : 'file without seals'} of ${size}`,
+    )
   }
   const bytes = Buffer.allocUnsafeSlow(length)
   for (let at = 0; at < length; ) {
-    const read = readSync(fd, bytes, at, length - at, at)
+    const read = readSome(fd, bytes, at)
     if (read === 0) throw new HandoverError('HANDOVER_MESSAGE_INVALID', `a payload of ${length} bytes ends after ${at}`)
     at += read
   }
   return bytes
+}
+
+function readSome(fd: number, bytes: Buffer, at: number): number {
+  try {
+    return readSync(fd, bytes, at, bytes.length - at, at)
+  } catch (cause) {
+    // EBADF: the seals are those of a memfd, but the peer opened this descriptor of it for writing only.
+    throw new HandoverError(
+      'HANDOVER_MESSAGE_INVALID',
+      `a payload of ${bytes.length} bytes cannot be read: ${messageOf(cause)}`,
+      { cause },
+    )
+  }
 }
