@@ -54,6 +54,15 @@ export class Stage {
     return value
   }
 
+  /** A connection that is no session: its process drains for as long as it is open. */
+  async unregistered(): Promise<Socket> {
+    const socket = connect({ port: this.#control, host: '127.0.0.1' })
+    await within(once(socket, 'connect'), 'an unregistered connection')
+    // Connections are accepted in order: when a later one has been answered, this one has been accepted.
+    await this.run(() => undefined)
+    return socket
+  }
+
   /** An upgrade in which everything is restored, and then the last session refuses. */
   async abortedUpgrade(...args: string[]): Promise<CommandResult<UpgradeResult>> {
     this.#saboteur ??= await Puppet.open(this)
