@@ -52,6 +52,7 @@ named('run')
   .option('--node <path>', 'Node binary to run it with')
   .option('--ready-timeout <duration>', 'how long a runtime may take until it is ready', '30s')
   .option('--drain <duration>', 'how long what cannot move is served after an upgrade', '30s')
+  .option('--check <duration>', 'how long a successor may take to answer an offer, while clients are served', '10s')
   .option('--freeze <duration>', 'how long clients may wait before a transfer is given up', '5s')
   .action(async (command: string[], flags: RunFlags) => {
     exitCode = await run(command, flags)

@@ -11,6 +11,7 @@ export interface RunFlags {
   readonly readyTimeout: string
   readonly drain: string
   readonly freeze: string
+  readonly check: string
   readonly json?: boolean
 }
 
@@ -23,6 +24,7 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
     readyTimeoutMs: parseDuration(flags.readyTimeout),
     drainMs: parseDuration(flags.drain),
     freezeMs: parseDuration(flags.freeze),
+    checkMs: parseDuration(flags.check),
     logger,
   })
   const admin = new Admin(supervisor, path, logger)

@@ -11,6 +11,8 @@ export interface SupervisorOptions {
   readonly drainMs?: number
   /** How long the clients may have to wait in a freeze before it is given up. Default 5,000 ms. */
   readonly freezeMs?: number
+  /** How long the successor may take to answer an offer, before anything has moved. Default 10,000 ms. */
+  readonly checkMs?: number
   /** Crashes in a row, each within a minute of the last, after which it gives up. Default 5. */
   readonly maxCrashes?: number
   readonly logger?: Logger
@@ -18,8 +20,6 @@ export interface SupervisorOptions {
 
 export type Settings = Required<Omit<SupervisorOptions, 'logger'>> & { readonly logger: Logger }
 
-/** How long the successor may take to answer an offer. */
-export const CHECK_MS = 10_000
 /** After the drain a process has this long to exit by itself after SIGTERM. */
 export const EXIT_GRACE_MS = 5_000
 
@@ -32,6 +32,7 @@ export function settingsOf(options: SupervisorOptions): Settings {
     readyTimeoutMs: options.readyTimeoutMs ?? 30_000,
     drainMs: options.drainMs ?? 30_000,
     freezeMs: options.freezeMs ?? 5_000,
+    checkMs: options.checkMs ?? 10_000,
     maxCrashes: options.maxCrashes ?? 5,
     logger: options.logger ?? silent,
   }

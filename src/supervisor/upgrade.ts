@@ -4,7 +4,7 @@ import { closeAll } from '../sys/channel.js'
 import { nowMs } from '../sys/clock.js'
 import type { Generation, GenerationEvents, Status } from './generation.js'
 import type { Listeners } from './listeners.js'
-import { CHECK_MS, EXIT_GRACE_MS, type Settings } from './options.js'
+import { EXIT_GRACE_MS, type Settings } from './options.js'
 import type { Outcome, PhaseDuration, Reason, UpgradeResult } from './result.js'
 
 export type UpgradePhase = 'spawn' | 'transfer' | 'drain'
@@ -105,7 +105,7 @@ class Run {
   async #transfer(): Promise<void> {
     const { predecessor, successor, settings } = this.#upgrade
     const { abortedBy } = this.#facts
-    const before = await predecessor.ask(CHECK_MS)
+    const before = await predecessor.ask(settings.checkMs)
     if (!predecessor.alive) {
       this.#reasons.push({
         of: 'dropped',
@@ -114,7 +114,7 @@ class Run {
       })
       this.#dropped++
       successor.send('activate', {})
-      await this.#until(CHECK_MS, () => this.#facts.active !== undefined || !successor.alive)
+      await this.#until(settings.checkMs, () => this.#facts.active !== undefined || !successor.alive)
       return
     }
     this.#connect()
@@ -123,7 +123,7 @@ class Run {
       this.#facts.active !== undefined ||
       (predecessor.alive ? abortedBy.predecessor !== undefined : abortedBy.successor !== undefined || !successor.alive)
     // Every wait of the transaction is bounded by these; past their sum something has come to a stop for good.
-    const limitMs = CHECK_MS + settings.freezeMs * 6
+    const limitMs = settings.checkMs + settings.freezeMs * 6
     if (!(await this.#until(limitMs, ended))) {
       this.#fail(`the transfer did not end within ${limitMs} ms`)
       await successor.kill()
@@ -140,7 +140,7 @@ class Run {
     const [token, source] = binding().socketpair()
     try {
       binding().send(source, Buffer.of(1), [])
-      const fields = { checkMs: CHECK_MS, freezeMs: settings.freezeMs, drainMs: settings.drainMs }
+      const fields = { checkMs: settings.checkMs, freezeMs: settings.freezeMs, drainMs: settings.drainMs }
       if (!successor.alive) return
       successor.send('transfer', { side: 'successor', ...fields }, [theirs, predecessor.pidfd, token])
       predecessor.send('transfer', { side: 'predecessor', ...fields }, [ours, successor.pidfd, token])
