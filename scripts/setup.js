@@ -8,7 +8,7 @@
 // It speaks on stderr only: what runs after it may own stdout ("npm start -- --json").
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -114,6 +114,8 @@ function compileTypescript() {
   if (isMissingOutput) rmSync(inRoot('dist/.tsbuildinfo'))
   const script = inRoot('node_modules/typescript/bin/tsc')
   run(process.execPath, [script, '-b', '--pretty', String(Boolean(process.stderr.isTTY))], 'Mend the errors above.')
+  // npm does this for who installs the package; in a checkout "npx handover" runs the file itself.
+  chmodSync(inRoot('dist/src/cli/main.js'), 0o755)
 }
 
 /** The output of a source that is gone would still be found, and run, as a test. */
