@@ -36,6 +36,7 @@ export class Channel {
   #watcher: Watcher | undefined
   #handler: ChannelHandler | undefined
   #open = true
+  #peerIsGone = false
 
   /** Takes over the descriptor. */
   constructor(fd: number) {
@@ -44,6 +45,11 @@ export class Channel {
 
   get isOpen(): boolean {
     return this.#open
+  }
+
+  /** True once something could not be sent for want of a peer, or its end of file was read. */
+  get peerIsGone(): boolean {
+    return this.#peerIsGone
   }
 
   /** Begins to deliver what arrives. */
@@ -146,7 +152,10 @@ export class Channel {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       // What was received before the peer went is still to be read; its end of file tells the rest.
-      if (code === 'EPIPE' || code === 'ECONNRESET') return true
+      if (code === 'EPIPE' || code === 'ECONNRESET') {
+        this.#peerIsGone = true
+        return true
+      }
       throw error
     }
   }
@@ -165,6 +174,7 @@ export class Channel {
     if (received === undefined) return undefined
     if (received.bytes === 0) {
       closeAll(received.descriptors)
+      this.#peerIsGone = true
       return 'end'
     }
     return { bytes: Buffer.from(scratch.subarray(0, received.bytes)), descriptors: received.descriptors }

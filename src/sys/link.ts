@@ -34,6 +34,11 @@ export class Link<T extends MessageTable> {
     return this.#channel.isOpen
   }
 
+  /** True once something could not be sent for want of a peer, or its end of file was read. */
+  get peerIsGone(): boolean {
+    return this.#channel.peerIsGone
+  }
+
   start(handler: LinkHandler<T>): void {
     this.#channel.start({
       onPacket: (packet) => {

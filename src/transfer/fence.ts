@@ -2,6 +2,9 @@
  * Fence before taking over: silence is not death. Whoever takes a place after silence first makes sure that the other
  * process is dead. Both may decide so at the same moment, and two SIGKILLs would lose every session: so there is one
  * token, a message in a socketpair both hold; recvmsg gives it to exactly one, and only its holder may kill.
+ *
+ * For the same reason the successor takes it before it becomes active: a predecessor whose deadline passes in that
+ * instant would kill a successor that has read its first bytes, and thaw sessions that have moved on.
  */
 import { constants } from 'node:os'
 import { binding, POLLIN } from '../sys/binding.js'
@@ -9,6 +12,7 @@ import { binding, POLLIN } from '../sys/binding.js'
 export class Fence {
   readonly #pidfd: number
   readonly #token: number
+  #isOurs = false
   #open = true
 
   /** Takes over both descriptors: the peer's pidfd and the receiving end of the token. */
@@ -17,18 +21,27 @@ export class Fence {
     this.#token = token
   }
 
-  /** True once the peer has exited and so holds no descriptor: the kernel closes them before it makes a pidfd readable. */
-  isDead(): boolean {
-    return binding().poll([this.#pidfd], [POLLIN], 0)[0] !== 0
+  /** Takes the token. `false` when the peer has it: it decides. */
+  claim(): boolean {
+    if (!this.#isOurs) {
+      const received = binding().receive(this.#token, Buffer.alloc(1))
+      this.#isOurs = received !== undefined && received.bytes > 0
+    }
+    return this.#isOurs
+  }
+
+  /** Returns when the token is this side's, or the peer, which had it, is dead. */
+  ensureOurs(): void {
+    if (!this.claim()) this.#awaitDeath()
   }
 
   /**
    * Returns when the peer is dead, and known to be. Kills it if the token is to be had; otherwise the peer holds the token
-   * and is about to kill this process, or dies first. Blocks the thread without a deadline: to go on would be a second reader.
+   * and is about to kill this process, or dies first.
    */
   ensureDead(): void {
-    if (!this.isDead() && this.#takeToken()) binding().pidfdSignal(this.#pidfd, constants.signals.SIGKILL)
-    binding().poll([this.#pidfd], [POLLIN], -1)
+    if (this.claim()) binding().pidfdSignal(this.#pidfd, constants.signals.SIGKILL)
+    this.#awaitDeath()
   }
 
   close(): void {
@@ -38,8 +51,11 @@ export class Fence {
     binding().close(this.#token)
   }
 
-  #takeToken(): boolean {
-    const received = binding().receive(this.#token, Buffer.alloc(1))
-    return received !== undefined && received.bytes > 0
+  /**
+   * Blocks the thread without a deadline: to go on would be a second reader. A process that has exited holds no
+   * descriptor; the kernel closes them before it makes a pidfd readable.
+   */
+  #awaitDeath(): void {
+    binding().poll([this.#pidfd], [POLLIN], -1)
   }
 }

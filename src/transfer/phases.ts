@@ -2,17 +2,21 @@
  * The transaction, as one table: in which phase a side is, what may happen there, where that leads. The code takes every
  * step through it; PROTOCOL.md's table and the exhaustive tests are made from it.
  *
- * Events are the messages of TRANSFER, what a side does itself (`sent`, `failed`), and the three ways of a peer to be
+ * Events are the messages of TRANSFER, what a side does itself (`sent`, `failed`, `yielded`), and the three ways of a peer to be
  * lost: `eof`, `silence` (the deadline passed), `invalid` (a message that does not check out).
  *
- * `fence`: before the step is taken the other process is dead, and known to be (fence.ts). Silence is not death.
+ * `fence`: what is made sure of before the step is taken (fence.ts). Silence is not death, and a word may be under way.
  */
 
 export type Side = 'predecessor' | 'successor'
 
 export interface Step {
   readonly to: string
-  readonly fence?: true
+  /**
+   * - dead: the other process is dead, and known to be
+   * - token: this side has the token, so that the other will not kill it; or else the other is dead
+   */
+  readonly fence?: 'dead' | 'token'
 }
 
 export interface Phase {
@@ -62,10 +66,10 @@ export const PHASES = {
         received: { to: 'vote' },
         prepared: { to: 'commit' },
         refuse: { to: 'thawed' },
-        failed: { to: 'thawed', fence: true },
-        eof: { to: 'thawed', fence: true },
-        silence: { to: 'thawed', fence: true },
-        invalid: { to: 'thawed', fence: true },
+        failed: { to: 'thawed', fence: 'dead' },
+        eof: { to: 'thawed', fence: 'dead' },
+        silence: { to: 'thawed', fence: 'dead' },
+        invalid: { to: 'thawed', fence: 'dead' },
       },
     },
     commit: {
@@ -74,10 +78,22 @@ export const PHASES = {
       deadline: 'freeze',
       on: {
         active: { to: 'drain' },
-        failed: { to: 'thawed', fence: true },
-        eof: { to: 'thawed', fence: true },
-        silence: { to: 'thawed', fence: true },
-        invalid: { to: 'thawed', fence: true },
+        // In place of each step below when the token turns out to be the successor's: it took it to become active.
+        yielded: { to: 'yield' },
+        failed: { to: 'thawed', fence: 'dead' },
+        eof: { to: 'thawed', fence: 'dead' },
+        silence: { to: 'thawed', fence: 'dead' },
+        invalid: { to: 'thawed', fence: 'dead' },
+      },
+    },
+    yield: {
+      does: 'frozen; the token is the successor’s, so it is active or about to say so: waits for its word, or its death',
+      owns: false,
+      on: {
+        active: { to: 'drain' },
+        // Whatever comes before its last word: the successor decides, and `active` may be behind it.
+        invalid: { to: 'yield' },
+        eof: { to: 'thawed', fence: 'dead' },
       },
     },
     drain: {
@@ -120,11 +136,11 @@ export const PHASES = {
       owns: false,
       deadline: 'twice freeze',
       on: {
-        commit: { to: 'active' },
+        commit: { to: 'active', fence: 'token' },
         abort: { to: 'aborted' },
         // The manifest is complete: when the predecessor is lost, all of it goes on here.
-        eof: { to: 'active', fence: true },
-        silence: { to: 'active', fence: true },
+        eof: { to: 'active', fence: 'dead' },
+        silence: { to: 'active', fence: 'dead' },
         // Whoever sends garbage still lives: closing the channel gives everything back to it.
         invalid: { to: 'aborted' },
       },

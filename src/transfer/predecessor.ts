@@ -12,6 +12,7 @@ import type { Fence } from './fence.js'
 import { type PhaseOf, stepOf } from './phases.js'
 import {
   type Accept,
+  clip,
   type Deadlines,
   type Ending,
   type PhaseDuration,
@@ -34,6 +35,7 @@ export class Predecessor {
   #since = nowMs()
   #frozenAtMs = 0
   #checkTimer: NodeJS.Timeout | undefined
+  #sent = { states: 0, sessions: 0, batches: 0, digest: 0 }
   #acknowledged = 0
   #reasons: ReasonFields[] = []
   #outcome: 'refused' | 'failed' = 'failed'
@@ -67,18 +69,23 @@ export class Predecessor {
   }
 
   #onAnswer(message: TransferMessage): void {
-    if (message.kind === 'accept') this.#freeze(message.fields)
+    if (message.kind === 'accept') this.#onAccept(message.fields)
     else if (message.kind === 'refuse') this.#refuse(message.fields.reasons)
     else this.#lose('invalid', `the successor sent "${message.kind}" in phase ${this.#phase}`)
+  }
+
+  #onAccept(accept: Accept & { protocol: number }): void {
+    const { min, max } = PROTOCOL_RANGE
+    if (accept.protocol >= min && accept.protocol <= max) this.#freeze(accept)
+    else this.#lose('invalid', `the successor chose protocol ${accept.protocol}, offered were ${min} to ${max}`)
   }
 
   #freeze(accept: Accept): void {
     this.#step('accept')
     this.#frozenAtMs = nowMs()
     const deadlineMs = this.#frozenAtMs + this.#deadlines.freezeMs
-    let moved = 0
     try {
-      moved = this.#transfer(accept, deadlineMs)
+      this.#transfer(accept, deadlineMs)
       while (this.#phase === 'vote') this.#handle(this.#link.receiveBefore(deadlineMs))
       if (this.#phase === 'commit') {
         const commitDeadlineMs = nowMs() + this.#deadlines.freezeMs
@@ -92,62 +99,49 @@ export class Predecessor {
       this.#sayAbort()
       this.#step('failed')
     }
-    if (this.#phase === 'drain') this.#committed(moved)
+    while (this.#phase === 'yield') this.#handle(this.#link.receiveBefore(Number.POSITIVE_INFINITY))
+    if (this.#phase === 'drain') this.#committed(this.#sent.sessions)
     else this.#thaw()
   }
 
-  /** Sends everything; leaves phase `transfer`, one way or the other. Returns how many sessions went. */
-  #transfer(accept: Accept, deadlineMs: number): number {
-    let states = 0
-    let sessions = 0
-    let batches = 0
-    let digest = 0
-    const send = (sent: boolean) => {
-      if (!sent) this.#lose('silence', 'the successor did not take the transfer in time')
+  /** Sends everything; leaves phase `transfer`, one way or the other. */
+  #transfer(accept: Accept, deadlineMs: number): void {
+    const sent = this.#sent
+    const send = (went: boolean) => {
+      if (!went) this.#lose('silence', 'the successor did not take the transfer in time')
     }
     for (const state of this.#source.captureStates(accept)) {
       send(this.#link.sendBefore(deadlineMs, 'state', state))
-      if (this.#phase !== 'transfer') return 0
-      states++
+      if (this.#phase !== 'transfer') return
+      sent.states++
     }
     for (const { records, descriptors } of this.#source.captureSessions(accept)) {
-      send(this.#link.sendBefore(deadlineMs, 'batch', { index: batches++, sessions: records }, descriptors))
-      for (const record of records) digest = digestSession(digest, record)
-      sessions += records.length
-      while (this.#phase === 'transfer' && batches - this.#acknowledged >= WINDOW_BATCHES)
+      send(this.#link.sendBefore(deadlineMs, 'batch', { index: sent.batches, sessions: records }, descriptors))
+      for (const record of records) sent.digest = digestSession(sent.digest, record)
+      sent.sessions += records.length
+      sent.batches++
+      while (this.#phase === 'transfer' && sent.batches - this.#acknowledged >= WINDOW_BATCHES)
         this.#handle(this.#link.receiveBefore(deadlineMs))
-      if (this.#phase !== 'transfer') return 0
+      if (this.#phase !== 'transfer') return
     }
-    send(
-      this.#link.sendBefore(deadlineMs, 'manifest', {
-        frozenAtMs: this.#frozenAtMs,
-        batches,
-        sessions,
-        states,
-        digest,
-      }),
-    )
+    send(this.#link.sendBefore(deadlineMs, 'manifest', { frozenAtMs: this.#frozenAtMs, ...sent }))
     if (this.#phase === 'transfer') this.#step('sent')
-    return sessions
   }
 
   #handle(message: ReturnType<Link<typeof TRANSFER>['receiveBefore']>): void {
     switch (message.kind) {
       case 'received':
-        if (
-          stepOf('predecessor', this.#phase, 'received') === undefined ||
-          message.fields.index !== this.#acknowledged
-        ) {
-          this.#lose('invalid', `the successor acknowledged batch ${message.fields.index} out of order`)
-          return
-        }
-        this.#acknowledged++
+        if (this.#isDue(message.fields.index)) this.#acknowledged++
+        else this.#lose('invalid', `the successor acknowledged batch ${message.fields.index} out of order`)
         return
       case 'refuse':
         this.#outcome = 'refused'
         this.#reasons = message.fields.reasons
         break
       case 'prepared':
+        if (this.#phase !== 'vote' || this.#isWhole(message.fields.digest)) break
+        this.#lose('invalid', 'the successor is prepared for something else than was sent')
+        return
       case 'active':
         break
       case 'eof':
@@ -164,9 +158,18 @@ export class Predecessor {
     else this.#step(message.kind)
   }
 
+  #isDue(index: number): boolean {
+    const isPhase = stepOf('predecessor', this.#phase, 'received') !== undefined
+    return isPhase && index === this.#acknowledged && index < this.#sent.batches
+  }
+
+  #isWhole(digest: number): boolean {
+    return digest === this.#sent.digest && this.#acknowledged === this.#sent.batches
+  }
+
   /** The peer is lost, one way or another: fences where the table says so, and gives everything back. */
   #lose(event: 'eof' | 'silence' | 'invalid', reason: string): void {
-    this.#reasons = [{ reason, count: 1 }]
+    this.#reasons = [{ reason: clip(reason), count: 1 }]
     this.#outcome = 'failed'
     const frozen = this.#phase !== 'check'
     this.#step(event)
@@ -188,6 +191,11 @@ export class Predecessor {
   #step(event: string): void {
     const step = stepOf('predecessor', this.#phase, event)
     if (step === undefined) throw new Error(`${event} cannot happen in phase ${this.#phase} of the predecessor`)
+    // Until commit is said a successor that has the token took it to kill this process. Afterwards it may be active.
+    if (this.#phase === 'commit' && step.fence && !this.#fence.claim()) {
+      this.#step('yielded')
+      return
+    }
     if (step.fence) this.#fence.ensureDead()
     if (step.to === this.#phase) return
     const now = nowMs()

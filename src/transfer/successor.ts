@@ -10,7 +10,16 @@ import { type Fields, PROTOCOL_RANGE, type TRANSFER, type TransferMessage } from
 import { digestSession } from '../wire/session-record.js'
 import type { Fence } from './fence.js'
 import { PHASES, type Phase, type PhaseOf, stepOf } from './phases.js'
-import { type Accept, type Deadlines, type Ending, type PhaseDuration, Refusal, reasonsOf, type Sink } from './types.js'
+import {
+  type Accept,
+  clip,
+  type Deadlines,
+  type Ending,
+  type PhaseDuration,
+  Refusal,
+  reasonsOf,
+  type Sink,
+} from './types.js'
 
 /** Reasons kept word by word; beyond, the same kind of failure is only counted. */
 const MAX_REASONS = 20
@@ -30,7 +39,8 @@ export class Successor {
   #offer: Fields<typeof TRANSFER, 'offer'> | undefined
   #accept: Accept | undefined
   #outcome: 'refused' | 'failed' = 'failed'
-  #received = { states: 0, batches: 0, sessions: 0, digest: 0 }
+  #received = { batches: 0, sessions: 0, digest: 0 }
+  readonly #restored = new Set<string>()
   #frozenAtMs = 0
 
   /** Takes over link and fence; `onEnding` is called once. */
@@ -110,11 +120,14 @@ export class Successor {
 
   #restoreState({ name, bytes, checksum }: Fields<typeof TRANSFER, 'state'>): void {
     const choice = this.#accept?.states.find((state) => state.name === name)
-    if (choice === undefined) {
-      this.#lose('invalid', `the predecessor sent shared state "${name}", which was not agreed`)
+    if (choice === undefined || this.#restored.has(name)) {
+      this.#lose(
+        'invalid',
+        `the predecessor sent shared state "${name}", which was ${choice ? 'there already' : 'not agreed'}`,
+      )
       return
     }
-    this.#received.states++
+    this.#restored.add(name)
     try {
       this.#sink.restoreState(choice, bytes, checksum)
     } catch (error) {
@@ -151,8 +164,10 @@ export class Successor {
   }
 
   #vote(manifest: Fields<typeof TRANSFER, 'manifest'>): void {
-    const { states, batches, sessions, digest } = this.#received
+    const { batches, sessions, digest } = this.#received
+    const states = this.#restored.size
     if (
+      this.#accept?.states.length !== states ||
       manifest.states !== states ||
       manifest.batches !== batches ||
       manifest.sessions !== sessions ||
@@ -160,7 +175,7 @@ export class Successor {
     ) {
       this.#lose(
         'invalid',
-        `the manifest names ${manifest.sessions} sessions, ${manifest.states} states, digest ${manifest.digest}; here are ${sessions}, ${states}, ${digest}`,
+        `the manifest names ${manifest.sessions} sessions, ${manifest.states} states, digest ${manifest.digest}; here are ${sessions}, ${states} of ${this.#accept?.states.length} agreed, ${digest}`,
       )
       return
     }
@@ -190,14 +205,15 @@ export class Successor {
 
   #lose(event: 'eof' | 'silence' | 'invalid', reason: string): void {
     if (stepOf('successor', this.#phase, event) === undefined) return
-    if (this.#reasons.length === 0) this.#reasons.push({ reason, count: 1 })
+    if (this.#reasons.length === 0) this.#reasons.push({ reason: clip(reason), count: 1 })
     this.#step(event)
   }
 
   #step(event: string): void {
     const step = stepOf('successor', this.#phase, event)
     if (step === undefined) throw new Error(`${event} cannot happen in phase ${this.#phase} of the successor`)
-    if (step.fence) this.#fence.ensureDead()
+    if (step.fence === 'dead') this.#fence.ensureDead()
+    else if (step.fence === 'token') this.#fence.ensureOurs()
     if (step.to === this.#phase) return
     const now = nowMs()
     this.#phases.push({ phase: this.#phase, durationMs: now - this.#since })
@@ -211,7 +227,7 @@ export class Successor {
   #activate(): void {
     // Said before the first byte is read: a predecessor that hears end of file without it may thaw.
     const said = this.#link.sendBefore(nowMs() + this.#deadlines.freezeMs, 'active', {})
-    if (!said) this.#fence.ensureDead()
+    if (!said || this.#link.peerIsGone) this.#fence.ensureDead()
     this.#end()
     this.#onEnding({ outcome: 'active', ...this.#sink.activate(this.#frozenAtMs) })
   }

@@ -1,5 +1,6 @@
 /** What the transaction needs from a runtime: it knows nothing of sockets, sessions or state itself. */
-import type { ReasonFields } from '../wire/fields.js'
+import { messageOf } from '../errors.js'
+import { MAX_TEXT, type ReasonFields } from '../wire/fields.js'
 import type { Fields, TRANSFER } from '../wire/messages.js'
 import type { SessionRecord } from '../wire/session-record.js'
 
@@ -15,7 +16,7 @@ export class Refusal extends Error {
 
   constructor(reasons: readonly ReasonFields[]) {
     super(reasons.map(({ kind, reason }) => (kind === undefined ? reason : `${kind}: ${reason}`)).join('; '))
-    this.reasons = reasons
+    this.reasons = reasons.map((row) => ({ ...row, reason: clip(row.reason) }))
   }
 }
 
@@ -63,5 +64,10 @@ export type Ending =
 /** Reasons from anything thrown. */
 export function reasonsOf(error: unknown): ReasonFields[] {
   if (error instanceof Refusal) return [...error.reasons]
-  return [{ reason: (error instanceof Error ? error.message : String(error)).slice(0, 4096), count: 1 }]
+  return [{ reason: clip(messageOf(error)), count: 1 }]
+}
+
+/** A longer reason would make an invalid message, and the supervisor kills who sends one: the process that serves. */
+export function clip(reason: string): string {
+  return reason.slice(0, MAX_TEXT)
 }

@@ -4,7 +4,9 @@ import * as v from 'valibot'
 export const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 export const milliseconds = v.pipe(v.number(), v.finite(), v.minValue(0))
 export const name = v.pipe(v.string(), v.minLength(1), v.maxLength(128))
-export const text = v.pipe(v.string(), v.maxLength(4096))
+/** Longest text of a message: who writes a reason cuts it there. */
+export const MAX_TEXT = 4096
+export const text = v.pipe(v.string(), v.maxLength(MAX_TEXT))
 export const version = v.pipe(v.number(), v.safeInteger(), v.minValue(1))
 export const checksum = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(0xffffffff))
 export const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array)
