@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
 import { constants } from 'node:os'
 import { messageOf } from '../errors.js'
-import { binding } from '../sys/binding.js'
+import { binding, POLLIN } from '../sys/binding.js'
 import { nowMs } from '../sys/clock.js'
 import { Link } from '../sys/link.js'
 import { CONTROL, type ControlMessage, type Fields, PROTOCOL_RANGE, PROTOCOL_VERSION } from '../wire/messages.js'
@@ -87,6 +87,11 @@ export class Generation extends EventEmitter<GenerationEvents> {
 
   get alive(): boolean {
     return this.ending === undefined
+  }
+
+  /** The kernel's word; `alive` follows it when the loop turns. */
+  get hasExited(): boolean {
+    return this.#pidfd === undefined || binding().poll([this.#pidfd], [POLLIN], 0)[0] !== 0
   }
 
   /** For the other side of a transfer. Stays this object's. */

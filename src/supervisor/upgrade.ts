@@ -83,10 +83,20 @@ class Run {
       onPhase('drain')
       await this.#drain()
     } else {
-      await successor.kill()
+      await this.#end(successor)
       listeners.abort(successor.number)
     }
     return this.#result(from, to)
+  }
+
+  /** What it died of is said in every case: its end may be known to the kernel, or to the predecessor, before it is here. */
+  async #end(successor: Generation): Promise<void> {
+    if (!successor.alive) return
+    const hadExited = successor.hasExited
+    await successor.kill()
+    const endedByItself = hadExited || !successor.ending?.includes('SIGKILL')
+    if (endedByItself && this.#facts.abortedBy.predecessor?.outcome === 'failed')
+      this.#fail(`the successor ${successor.ending}`)
   }
 
   async #becomesReady(): Promise<boolean> {
