@@ -48,6 +48,8 @@ class Run {
   #spawnMs = 0
   #drainMs = 0
   #dropped = 0
+  #before: Status | undefined
+  #isLossNoted = false
   #wake: () => void = () => undefined
 
   constructor(upgrade: Upgrade) {
@@ -115,14 +117,9 @@ class Run {
   async #transfer(): Promise<void> {
     const { predecessor, successor, settings } = this.#upgrade
     const { abortedBy } = this.#facts
-    const before = await predecessor.ask(settings.checkMs)
+    this.#before = await predecessor.ask(settings.checkMs)
     if (!predecessor.alive) {
-      this.#reasons.push({
-        of: 'dropped',
-        reason: `the predecessor ${predecessor.ending} before the transfer`,
-        count: 1,
-      })
-      this.#dropped++
+      this.#noteLost('before the transfer')
       successor.send('activate', {})
       await this.#until(settings.checkMs, () => this.#facts.active !== undefined || !successor.alive)
       return
@@ -139,7 +136,7 @@ class Run {
       await successor.kill()
       await this.#until(settings.freezeMs, () => abortedBy.predecessor !== undefined || !predecessor.alive)
     }
-    if (this.#facts.active === undefined && !predecessor.alive) this.#noteLost(before)
+    if (this.#facts.active === undefined && !predecessor.alive) this.#noteLost('before the transfer was complete')
     if (this.#facts.active === undefined && !successor.alive) this.#fail(`the successor ${successor.ending}`)
   }
 
@@ -159,17 +156,20 @@ class Run {
     }
   }
 
-  #noteLost(before: Status | undefined): void {
-    const { predecessor } = this.#upgrade
-    const count =
-      before === undefined ? 1 : before.unregistered + before.sessions.reduce((sum, kind) => sum + kind.count, 0)
+  /** All that the predecessor had is gone with it. */
+  #noteLost(when: string): void {
+    const before = this.#before
+    const sessions = before?.sessions.reduce((sum, kind) => sum + kind.count, 0) ?? 0
+    this.#isLossNoted = true
+    this.#drop(
+      `the predecessor ${this.#upgrade.predecessor.ending} ${when}`,
+      before === undefined ? 1 : before.unregistered + sessions,
+    )
+  }
+
+  #drop(reason: string, count: number): void {
     this.#dropped += count
-    if (count > 0)
-      this.#reasons.push({
-        of: 'dropped',
-        reason: `the predecessor ${predecessor.ending} before the transfer was complete`,
-        count,
-      })
+    if (count > 0) this.#reasons.push({ of: 'dropped', reason, count })
   }
 
   /** The predecessor serves what could not move, and goes. */
@@ -178,17 +178,18 @@ class Run {
     const begunMs = nowMs()
     // A connection closed at the deadline still has a second to end politely, hence the margin.
     await this.#until(settings.drainMs + EXIT_GRACE_MS, () => this.#facts.drained !== undefined || !predecessor.alive)
-    if (this.#facts.drained === undefined) {
-      const reason = `the predecessor ${predecessor.ending ?? 'did not end its drain'}: connections that were not sessions are gone`
-      this.#reasons.push({ of: 'dropped', reason, count: 1 })
+    if (this.#facts.drained === undefined && !this.#isLossNoted) {
+      const ending = predecessor.ending ?? 'did not end its drain'
+      // Only the predecessor knew how many were left; how many there were before is the nearest.
+      this.#drop(
+        `the predecessor ${ending}: connections that were not sessions are gone`,
+        this.#before?.unregistered ?? 1,
+      )
     }
     await predecessor.stop(EXIT_GRACE_MS)
     const { successor } = this.#upgrade
     const moved = this.#facts.active?.sessions ?? 0
-    if (!successor.alive && moved > 0) {
-      this.#dropped += moved
-      this.#reasons.push({ of: 'dropped', reason: `the successor ${successor.ending} after commit`, count: moved })
-    }
+    if (!successor.alive) this.#drop(`the successor ${successor.ending} after commit`, moved)
     this.#drainMs = nowMs() - begunMs
   }
 
