@@ -51,13 +51,14 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   /**
    * Starts the first generation; resolves when it serves. One that crashes is started again, with growing delays.
-   * @throws HandoverError HANDOVER_CRASHED when it never came up.
+   * @throws HandoverError HANDOVER_CRASHED when it never came up, HANDOVER_BUSY when it was stopped before it did.
    */
   async start(): Promise<void> {
     if (this.#generationCount > 0) throw new HandoverError('HANDOVER_USAGE', 'start() was called twice')
     await new Promise<void>((resolve, reject) => {
       this.once('serving', () => resolve())
       this.once('gaveUp', reject)
+      this.once('stopped', () => reject(new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')))
       this.#startFirst()
     })
   }
@@ -106,7 +107,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       'upgrade ended',
     )
     this.emit('upgraded', result)
-    // The predecessor may have died of it, or the new one right after.
+    // The predecessor may have died of it.
     if (this.#serving?.alive === false) this.#crashed(this.#serving)
     return result
   }
@@ -185,11 +186,14 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#serving = generation
     const { pid, release, node } = generation.side
     this.#settings.logger.info({ generation: generation.number, pid, release, node }, 'serving')
-    generation.once('exit', () => {
-      // During an upgrade the transaction decides first who serves.
-      if (generation === this.#serving && this.#upgrading === undefined) this.#crashed(generation)
-    })
+    const onExit = () => {
+      // The end of a predecessor is judged with its upgrade; a successor that serves is not waited for by a drain.
+      const isJudgedLater = this.#upgrading !== undefined && this.#upgrading.successor !== generation
+      if (generation === this.#serving && !isJudgedLater) this.#crashed(generation)
+    }
     this.emit('serving', { generation: generation.number, pid })
+    if (generation.alive) generation.once('exit', onExit)
+    else onExit()
   }
 
   #crashed(generation: Generation): void {
