@@ -1,0 +1,33 @@
+/** What must be the same before and after an upgrade, however it ended. */
+import { descriptorSorts, zombiesOf } from './census.js'
+import { ask } from './prober.js'
+import type { TestSupervisor } from './supervisor.js'
+import { scaled } from './timeout.js'
+
+export interface Fixpoint {
+  readonly supervisor: Record<string, number>
+  readonly runtime: Record<string, number>
+  readonly processes: number
+  readonly zombies: number
+  readonly paths: readonly string[]
+}
+
+export async function census(supervisor: TestSupervisor, port: number): Promise<Fixpoint> {
+  const { pid } = await ask(port)
+  return {
+    supervisor: descriptorSorts(supervisor.child.pid),
+    runtime: descriptorSorts(pid),
+    processes: supervisor.processes().length,
+    zombies: zombiesOf(supervisor.child.pid).length,
+    paths: supervisor.paths(),
+  }
+}
+
+/** The census once it is as it was, or what it still is after a while: the last connection's end may be on its way. */
+export async function censusLike(before: Fixpoint, supervisor: TestSupervisor, port: number): Promise<Fixpoint> {
+  const giveUpAt = performance.now() + scaled(5_000)
+  for (;;) {
+    const now = await census(supervisor, port)
+    if (JSON.stringify(now) === JSON.stringify(before) || performance.now() > giveUpAt) return now
+  }
+}
