@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import { messageOf } from '../errors.js'
 import { type Accept, type Choice, type Offer, Refusal, type Source } from '../transfer/types.js'
-import { type Envelope, sealState } from '../wire/envelope.js'
+import { type Envelope, openState, sealState } from '../wire/envelope.js'
 import { MAX_BATCH, type SessionRecord } from '../wire/session-record.js'
 import type { Kind, Sessions } from './sessions.js'
 import type { States } from './states.js'
@@ -47,6 +47,7 @@ export function createSource(
       for (const choice of accept.states) {
         const definition = states.definitions.get(choice.name)
         if (definition === undefined) continue
+        checkChoice('shared state', choice, definition)
         const envelope = captureOne(`shared state ${choice.name}`, choice, definition, () => definition.capture())
         yield { name: choice.name, ...envelope }
       }
@@ -103,7 +104,16 @@ function chosenFor(kind: Kind, accept: Accept): Choice | undefined {
       },
     ])
   }
+  if (choice !== undefined) checkChoice('session kind', choice, kind.definition)
   return choice
+}
+
+/** The successor is to choose from what was offered; anything else would be state of one version by the name of another. */
+function checkChoice(what: string, { name, version }: Choice, definition: Versioned): void {
+  const writes = writableVersions(definition)
+  if (writes.includes(version)) return
+  const reason = `the successor chose version ${version} of ${what} "${name}", offered were ${writes.join(', ')}`
+  throw new Refusal([{ kind: name, version, reason, count: 1 }])
 }
 
 function captureOne(what: string, choice: Choice, definition: Versioned, capture: () => unknown): Envelope {
@@ -113,7 +123,9 @@ function captureOne(what: string, choice: Choice, definition: Versioned, capture
       state.catch(() => undefined)
       throw new Error('it returned a promise; capture is synchronous, so that all sessions are captured at one instant')
     }
-    return sealState(stepDown(definition, state, choice.version))
+    if (choice.version === definition.version) return sealState(state)
+    // A step may change its argument, and capture may have returned the session itself: after an abort it serves on.
+    return sealState(stepDown(definition, openState(sealState(state)), choice.version))
   } catch (error) {
     throw new Refusal([
       {
