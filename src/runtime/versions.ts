@@ -13,12 +13,19 @@ export function checkVersions(what: string, { version, upgrade = {}, downgrade =
   const usage = (why: string) => new HandoverError('HANDOVER_USAGE', `${what}: ${why}`)
   if (!Number.isSafeInteger(version) || version < 1)
     throw usage(`version must be a positive integer, not ${String(version)}`)
+  for (const [direction, steps] of Object.entries({ upgrade, downgrade })) {
+    for (const [key, step] of Object.entries(steps)) {
+      if (!/^[1-9]\d*$/.test(key))
+        throw usage(`${direction} step ${key} must be named by a version, a positive integer`)
+      if (typeof step !== 'function') throw usage(`${direction} step ${key} must be a function`)
+    }
+  }
   for (const key of Object.keys(upgrade)) {
-    if (!(Number(key) >= 1 && Number(key) < version))
+    if (Number(key) >= version)
       throw usage(`upgrade step ${key} leads to version ${Number(key) + 1}, but the version is ${version}`)
   }
   for (const key of Object.keys(downgrade)) {
-    if (!(Number(key) > 1 && Number(key) <= version))
+    if (Number(key) <= 1 || Number(key) > version)
       throw usage(`downgrade step ${key} starts above version ${version} or leads below 1`)
   }
 }
@@ -42,15 +49,24 @@ function walk(version: number, hasStepBelow: (from: number) => boolean): number[
 /** Takes state of the own version down to `target`. */
 export function stepDown({ version, downgrade = {} }: Versioned, state: unknown, target: number): unknown {
   let result = state
-  for (let from = version; from > target; from--) result = (downgrade[from] as Migration)(result)
+  for (let from = version; from > target; from--) result = take('downgrade', from, downgrade[from], result)
   return result
 }
 
 /** Takes state of version `source` up to the own one. */
 export function stepUp({ version, upgrade = {} }: Versioned, state: unknown, source: number): unknown {
   let result = state
-  for (let from = source; from < version; from++) result = (upgrade[from] as Migration)(result)
+  for (let from = source; from < version; from++) result = take('upgrade', from, upgrade[from], result)
   return result
+}
+
+function take(direction: 'upgrade' | 'downgrade', from: number, step: Migration | undefined, state: unknown): unknown {
+  const result = step?.(state)
+  if (!(result instanceof Promise)) return result
+  result.catch(() => undefined)
+  throw new Error(
+    `${direction} step ${from} returned a promise; steps are synchronous, since the clients wait for them`,
+  )
 }
 
 /** The newest version one side writes and the other reads. */
