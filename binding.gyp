@@ -21,9 +21,11 @@
           'sources': [
             'native/arguments.cc',
             'native/bind_descriptor.cc',
+            'native/bind_epoll.cc',
             'native/bind_process.cc',
             'native/bind_socket.cc',
             'native/posix_descriptor.cc',
+            'native/posix_epoll.cc',
             'native/posix_listen.cc',
             'native/posix_memory.cc',
             'native/posix_message.cc',

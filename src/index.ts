@@ -9,6 +9,7 @@ export type {
   JoinOptions,
   ListenOptions,
   Migration,
+  Precopy,
   Runtime,
   SessionDefinition,
   SessionKind,

@@ -2,21 +2,30 @@
 import net from 'node:net'
 import * as v from 'valibot'
 import { HandoverError } from '../errors.js'
-import type { Adopted, Freeze, Transport } from '../runtime/transport.js'
+import type { Adopted, Description, Freeze, Transport } from '../runtime/transport.js'
 import { binding } from '../sys/binding.js'
+import { nowMs } from '../sys/clock.js'
 import {
   abandon,
   descriptorOf,
+  endReadableSilently,
   hold,
   idleLeftMs,
+  isBuffering,
   keepOutputReadable,
+  matchOptions,
   release,
   resumeIdleTimer,
+  settle,
   unreadInput,
   unsentOutput,
   unsupported,
+  unwatchActivity,
+  watchActivity,
+  writeFirst,
   writesInFlight,
 } from '../sys/node-internals.js'
+import type { Parking } from '../sys/parking.js'
 
 const length = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array)
@@ -31,7 +40,8 @@ const described = v.object({
   finSent: v.boolean(),
   paused: v.boolean(),
   timeoutMs: length,
-  idleLeftMs: v.pipe(v.number(), v.finite(), v.minValue(0)),
+  /** When the idle timer fires, on the machine's monotonic clock (nowMs). */
+  idleAtMs: v.pipe(v.number(), v.finite()),
   /** Counted so far; what is unsent counts again where it is written. */
   bytesRead: length,
   bytesWritten: length,
@@ -40,6 +50,8 @@ const described = v.object({
   unsent: bytes,
 })
 type Described = v.InferOutput<typeof described>
+
+const NOTHING = Buffer.alloc(0)
 
 export const netTransport: Transport = {
   unsupported,
@@ -54,19 +66,30 @@ export const netTransport: Transport = {
 
   attach: keepOutputReadable,
 
+  describe(socket) {
+    return describe(socket, NOTHING, NOTHING)
+  },
+
+  watch: watchActivity,
+  unwatch: unwatchActivity,
+  isBuffering,
+
+  stamp(socket) {
+    const flags = +socket.isPaused() | (+socket.writableEnded << 1) | (+socket.readableEnded << 2)
+    return (socket.timeout ?? 0) * 8 + flags
+  },
+
   beginFreeze(): Freeze {
     const inFlight = writesInFlight()
     return {
       describe(socket) {
-        const descriptor = descriptorOf(socket)
         const unsent = unsentOutput(socket, inFlight)
-        if (descriptor === undefined) throw new HandoverError('HANDOVER_NOT_MOVABLE', 'the socket has no descriptor')
         if (unsent === undefined)
           throw new HandoverError(
             'HANDOVER_NOT_MOVABLE',
             'output written before the socket became a session is still in flight',
           )
-        return { descriptor, described: describe(socket, unsent) }
+        return describe(socket, unreadInput(socket), unsent)
       },
       abandon: (socket) => abandon(socket, inFlight),
     }
@@ -75,10 +98,12 @@ export const netTransport: Transport = {
   adopt,
 }
 
-function describe(socket: net.Socket, unsent: Buffer): Described {
+function describe(socket: net.Socket, unread: Buffer, unsent: Buffer): Description {
+  const descriptor = descriptorOf(socket)
+  if (descriptor === undefined) throw new HandoverError('HANDOVER_NOT_MOVABLE', 'the socket has no descriptor')
   const timeoutMs = socket.timeout ?? 0
   const { remoteAddress: address, remotePort: port, remoteFamily: family } = socket
-  return {
+  const described: Described = {
     allowHalfOpen: socket.allowHalfOpen,
     readEnded: socket.readableEnded,
     writeEnded: socket.writableEnded,
@@ -86,70 +111,116 @@ function describe(socket: net.Socket, unsent: Buffer): Described {
     // A socket read by 'readable' looks paused, though nobody has paused it, and would stay so for a reader by 'data'.
     paused: socket.isPaused() && socket.listenerCount('readable') === 0,
     timeoutMs,
-    idleLeftMs: idleLeftMs(socket) ?? timeoutMs,
+    idleAtMs: nowMs() + (idleLeftMs(socket) ?? timeoutMs),
     bytesRead: socket.bytesRead,
     bytesWritten: Math.max(0, socket.bytesWritten - unsent.length),
     peer: address === undefined || port === undefined || family === undefined ? null : { address, port, family },
-    unread: unreadInput(socket),
+    unread,
     unsent,
   }
+  return { descriptor, described, bytes: unread.length + unsent.length }
 }
 
-function adopt(descriptor: number, value: unknown): Adopted {
-  let socket: net.Socket
-  let state: Described
+function adopt(descriptor: number, value: unknown, parking: Parking): Adopted {
+  let held: HeldSocket
   try {
-    state = v.parse(described, value)
-    // The kernel is the one truth about its options; Node's caches of them start at its defaults, and a stale cache
-    // makes setNoDelay(false) a silent no-op.
-    const { noDelay, keepAlive, keepAliveIdleSeconds } = binding().socketOptions(descriptor)
-    const { allowHalfOpen, readEnded, finSent } = state
-    const options = {
-      allowHalfOpen,
-      noDelay,
-      keepAlive,
-      keepAliveInitialDelay: keepAliveIdleSeconds * 1000,
-      readable: !readEnded,
-      writable: !finSent,
-    }
-    socket = new net.Socket({ fd: descriptor, manualStart: true, ...options } as net.SocketConstructorOpts)
+    held = new HeldSocket(descriptor, v.parse(described, value), parking)
   } catch (error) {
     binding().close(descriptor)
     throw error
   }
-  keepOutputReadable(socket)
-  hold(socket, state.peer ?? undefined)
-  countFrom(socket, 'bytesRead', state.bytesRead)
-  countFrom(socket, 'bytesWritten', state.bytesWritten)
-  // First in line, before anything `restore` may write.
-  if (state.unsent.length > 0) socket.write(state.unsent)
-  if (state.writeEnded && !state.finSent) socket.end()
-  if (state.paused) socket.pause()
-  return {
-    socket,
-    release() {
-      if (socket.destroyed) return
-      // Unless `restore` has set a timeout of its own, the idle time goes on from where it was.
-      if (state.timeoutMs > 0 && (socket.timeout ?? state.timeoutMs) === state.timeoutMs)
-        resumeIdleTimer(socket, state.timeoutMs, state.idleLeftMs)
-      apart(() => {
-        // Not unshift(): that goes past the decoder, and an app that has set an encoding would be given bytes.
-        if (state.unread.length > 0) socket.push(state.unread)
-      })
-      apart(() => release(socket))
-    },
-    discard: () => abandon(socket, new Map()),
+  return held
+}
+
+class HeldSocket implements Adopted {
+  readonly socket: net.Socket
+  #state: Described
+  /** Unsent output that came after the app got the socket, which may have written since: it still goes first. */
+  #unsentFirst: Uint8Array = NOTHING
+  readonly #descriptor: number
+  readonly #parking: Parking
+  #isReleased = false
+  isWanted = false
+
+  constructor(descriptor: number, state: Described, parking: Parking) {
+    this.#state = state
+    this.#descriptor = descriptor
+    this.#parking = parking
+    const { allowHalfOpen, readEnded, finSent } = state
+    const options = { allowHalfOpen, readable: !readEnded, writable: !finSent }
+    this.socket = new net.Socket({ fd: descriptor, manualStart: true, ...options } as net.SocketConstructorOpts)
+    keepOutputReadable(this.socket)
+    matchOptions(this.socket, binding().socketOptions(descriptor))
+    hold(this.socket, state.peer ?? undefined, {
+      isLive: () => parking.isLive,
+      wake: () => this.release(),
+      onWanted: () => {
+        this.isWanted = true
+      },
+      onLeft: () => parking.leave(descriptor),
+    })
+    parking.park(descriptor, () => this.release())
+    countFrom(this.socket, 'bytesRead', () => this.#state.bytesRead)
+    countFrom(this.socket, 'bytesWritten', () => this.#state.bytesWritten)
+  }
+
+  update(value: unknown, restored: boolean): void {
+    const before = this.#state
+    const state = v.parse(described, value)
+    this.#state = state
+    this.isWanted ||= state.unread.length > 0 || state.unsent.length > 0
+    if (this.socket.destroyed) return
+    if (state.readEnded && !before.readEnded) endReadableSilently(this.socket)
+    if (!restored) return
+    this.#unsentFirst = state.unsent
+    if (state.writeEnded && !before.writeEnded) this.socket.end()
+    if (state.paused && !before.paused) this.socket.pause()
+    if (!state.paused && before.paused) this.socket.resume()
+  }
+
+  prepare(): void {
+    const { unread, unsent, writeEnded, finSent, paused } = this.#state
+    this.isWanted ||= unread.length > 0
+    if (unsent.length > 0) this.socket.write(unsent)
+    if (writeEnded && !finSent) this.socket.end()
+    if (paused) this.socket.pause()
+  }
+
+  release(): void {
+    const { socket } = this
+    if (this.#isReleased || socket.destroyed) return
+    this.#isReleased = true
+    this.#parking.leave(this.#descriptor)
+    settle(socket, true)
+    // Once more: the app may have set others in the predecessor since the socket was copied.
+    matchOptions(socket, binding().socketOptions(this.#descriptor))
+    const { timeoutMs, idleAtMs, unread } = this.#state
+    // Unless `restore` has set a timeout of its own, the idle time goes on from where it was.
+    if (timeoutMs > 0 && (socket.timeout ?? timeoutMs) === timeoutMs)
+      resumeIdleTimer(socket, timeoutMs, idleAtMs - nowMs())
+    apart(() => {
+      // Not unshift(): that goes past the decoder, and an app that has set an encoding would be given bytes.
+      if (unread.length > 0) socket.push(unread)
+    })
+    apart(() => {
+      if (this.#unsentFirst.length > 0) writeFirst(socket, this.#unsentFirst)
+      release(socket)
+    })
+  }
+
+  discard(): void {
+    this.#parking.leave(this.#descriptor)
+    abandon(this.socket, new Map())
   }
 }
 
-/** Makes the handle's own count, which begins at 0 with each process, go on from `base`. */
-function countFrom(socket: net.Socket, name: 'bytesRead' | 'bytesWritten', base: number): void {
-  if (base === 0) return
+/** Makes the handle's own count, which begins at 0 with each process, go on from where it was. */
+function countFrom(socket: net.Socket, name: 'bytesRead' | 'bytesWritten', base: () => number): void {
   const own = Object.getOwnPropertyDescriptor(net.Socket.prototype, name)?.get
   Object.defineProperty(socket, name, {
     configurable: true,
     enumerable: true,
-    get: () => base + ((own?.call(socket) as number | undefined) ?? 0),
+    get: () => base() + ((own?.call(socket) as number | undefined) ?? 0),
   })
 }
 

@@ -36,7 +36,11 @@ export class Kind implements SessionKind<unknown> {
   }
 
   leave(socket: Socket): boolean {
-    return this.entries.delete(socket)
+    return this.#registry.remove(this, socket)
+  }
+
+  touch(socket: Socket): void {
+    this.#registry.follower?.touched(socket)
   }
 
   *[Symbol.iterator](): Iterator<[Socket, unknown]> {
@@ -44,8 +48,16 @@ export class Kind implements SessionKind<unknown> {
   }
 }
 
+/** Hears what becomes of sessions while a copy of them is under way. */
+export interface Follower {
+  opened(kind: Kind, socket: Socket, entry: Entry): void
+  touched(socket: Socket): void
+  ended(socket: Socket): void
+}
+
 export class Sessions {
   readonly kinds = new Map<string, Kind>()
+  follower: Follower | undefined
   readonly #transport: Transport
   #nextId = 1
 
@@ -60,6 +72,9 @@ export class Sessions {
       if (typeof definition[method] !== 'function')
         throw new HandoverError('HANDOVER_USAGE', `session kind "${name}": ${method} must be a function`)
     }
+    const { precopy } = definition
+    if (precopy !== undefined && (typeof precopy.update !== 'function' || typeof precopy.forget !== 'function'))
+      throw new HandoverError('HANDOVER_USAGE', `session kind "${name}": precopy needs the functions update and forget`)
     const kind = new Kind(name, definition, this)
     this.kinds.set(name, kind)
     return kind
@@ -80,7 +95,14 @@ export class Sessions {
   add(kind: Kind, socket: Socket, entry: Entry): void {
     this.#nextId = Math.max(this.#nextId, entry.id + 1)
     kind.entries.set(socket, entry)
-    socket.once('close', () => kind.entries.delete(socket))
+    socket.once('close', () => this.remove(kind, socket))
+    this.follower?.opened(kind, socket, entry)
+  }
+
+  remove(kind: Kind, socket: Socket): boolean {
+    const removed = kind.entries.delete(socket)
+    if (removed) this.follower?.ended(socket)
+    return removed
   }
 
   kindOf(socket: Socket): Kind | undefined {

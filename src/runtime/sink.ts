@@ -1,22 +1,33 @@
 /** What a successor takes: restores shared states, adopts sessions held still, lets them go at commit. */
-import { createHistogram } from 'node:perf_hooks'
 import { messageOf } from '../errors.js'
 import { binding } from '../sys/binding.js'
 import { nowMs } from '../sys/clock.js'
-import { type Accept, type Choice, type Offer, Refusal, type Sink } from '../transfer/types.js'
+import { Parking } from '../sys/parking.js'
+import { type Accept, type Choice, type Offer, type Pause, Refusal, type Sink } from '../transfer/types.js'
 import { openState } from '../wire/envelope.js'
 import type { ReasonFields } from '../wire/fields.js'
-import type { Sessions } from './sessions.js'
+import type { Kind, Sessions } from './sessions.js'
 import type { States } from './states.js'
 import type { Adopted, Transport } from './transport.js'
 import { commonVersion, readableVersions, stepUp, type Versioned } from './versions.js'
+
+interface Held {
+  readonly socket: Adopted
+  readonly kind: Kind
+  readonly choice: Choice
+  isRestored: boolean
+  /** It changed while it was copied: it is likely to be active next. */
+  isRecent: boolean
+}
 
 /** What a process has open beside its sessions, roughly: only the table's size follows from it. */
 const SPARE_DESCRIPTORS = 256
 
 /** @param onActive called when every session is live. */
 export function createSink(sessions: Sessions, states: States, transport: Transport, onActive: () => void): Sink {
-  const adopted: Adopted[] = []
+  /** By id, in the order they came. */
+  const held = new Map<number, Held>()
+  let parking: Parking | undefined
   const definitionOf = (name: string) => sessions.kinds.get(name)?.definition
 
   return {
@@ -52,9 +63,7 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
         states: choices(offer.states, 'shared state', (name) => states.definitions.get(name)),
       }
       if (reasons.length > 0) throw new Refusal(reasons)
-      // Now, while the clients are still served: each doubling of the table during the freeze waits for RCU.
-      if (offer.descriptors > 0)
-        binding().growDescriptorTable(Math.min(binding().descriptorLimit().soft, offer.descriptors + SPARE_DESCRIPTORS))
+      makeRoom(offer.descriptors)
       return accept
     },
 
@@ -66,48 +75,114 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
       })
     },
 
-    adopt(choice, [id, , bytes, checksum, described], descriptor) {
+    adopt(choice, [id, , state, checksum, described], descriptor) {
       const kind = sessions.kinds.get(choice.name)
-      const held = refusing(choice, `adoption of a session of kind ${choice.name} failed`, () => {
-        if (kind !== undefined) return transport.adopt(descriptor, described)
+      const socket = refusing(choice, `adoption of a session of kind ${choice.name} failed`, () => {
+        parking ??= new Parking()
+        if (kind !== undefined) return transport.adopt(descriptor, described, parking)
         binding().close(descriptor)
         throw new Error('it is not declared')
       })
-      adopted.push(held)
       if (kind === undefined) return
-      refusing(choice, `restore of ${choice.name} failed`, () => {
-        const { definition } = kind
-        const session = definition.restore(
-          held.socket,
-          stepUp(definition, openState({ bytes, checksum }), choice.version),
-        )
-        notPromise(session)
-        // Code that serves new and restored sockets alike may have opened the session itself.
-        if (!kind.entries.has(held.socket)) sessions.add(kind, held.socket, { id, session })
+      const one: Held = { socket, kind, choice, isRestored: false, isRecent: false }
+      held.set(id, one)
+      if (state !== null) restore(id, one, state, checksum)
+    },
+
+    update([id, state, checksum, described]) {
+      const one = held.get(id)
+      if (one === undefined) return
+      const { socket, kind, choice } = one
+      one.isRecent ||= one.isRestored
+      // The app has given it up already; the predecessor's copy is the last, and goes at commit.
+      if (socket.socket.destroyed) return
+      refusing(choice, `update of a session of kind ${choice.name} failed`, () => {
+        if (described !== null) socket.update(described, one.isRestored)
       })
+      if (state === null) return
+      if (!one.isRestored) restore(id, one, state, checksum)
+      else
+        refusing(choice, `update of ${choice.name} failed`, () => {
+          const session = kind.entries.get(socket.socket)?.session
+          const captured = stepUp(kind.definition, openState({ bytes: state, checksum }), choice.version)
+          notPromise(kind.definition.precopy?.update(socket.socket, session, captured))
+        })
+    },
+
+    forget(id) {
+      const one = held.get(id)
+      if (one === undefined) return
+      held.delete(id)
+      const { socket, kind, isRestored } = one
+      const session = kind.entries.get(socket.socket)?.session
+      socket.discard()
+      kind.entries.delete(socket.socket)
+      if (isRestored) kind.definition.precopy?.forget(socket.socket, session)
+    },
+
+    complete() {
+      const missing = [...held.values()].find(({ isRestored }) => !isRestored)
+      if (missing !== undefined)
+        throw new Refusal([{ kind: missing.choice.name, reason: 'a session came without its state', count: 1 }])
     },
 
     activate(frozenAtMs) {
-      const pauses = createHistogram()
-      for (const held of adopted) {
-        held.release()
-        // Microseconds: the histogram counts whole numbers from 1.
-        pauses.record(Math.max(1, Math.round((nowMs() - frozenAtMs) * 1000)))
+      const pausesMs: number[] = []
+      parking?.goLive()
+      // Those that were active a moment ago go on first; all others wake when they are used.
+      for (const { socket, isRecent } of held.values()) {
+        if (!isRecent && !socket.isWanted) continue
+        socket.release()
+        pausesMs.push(nowMs() - frozenAtMs)
       }
       onActive()
-      const ms = (microseconds: number) => microseconds / 1000
-      const pauseMs =
-        adopted.length === 0
-          ? null
-          : { p50: ms(pauses.percentile(50)), p99: ms(pauses.percentile(99)), max: ms(pauses.max) }
-      return { sessions: adopted.length, pauseMs }
+      const pauseMs = quantiles(pausesMs, held.size - pausesMs.length, nowMs() - frozenAtMs)
+      return { sessions: held.size, pauseMs }
     },
 
     discard() {
-      for (const held of adopted) held.discard()
+      parking?.close()
+      for (const { socket } of held.values()) socket.discard()
       for (const kind of sessions.kinds.values()) kind.entries.clear()
     },
   }
+
+  function restore(id: number, one: Held, bytes: Uint8Array, checksum: number): void {
+    const { socket, kind, choice } = one
+    refusing(choice, `restore of ${choice.name} failed`, () => {
+      socket.prepare()
+      const captured = stepUp(kind.definition, openState({ bytes, checksum }), choice.version)
+      const session = kind.definition.restore(socket.socket, captured)
+      notPromise(session)
+      one.isRestored = true
+      // Code that serves new and restored sockets alike may have opened the session itself.
+      if (!kind.entries.has(socket.socket)) sessions.add(kind, socket.socket, { id, session })
+    })
+  }
+}
+
+/**
+ * Raises the soft limit as far as need be, and grows the table of descriptors, now, while the clients are served: each
+ * doubling during the freeze would wait for RCU. A process at its limit would cut those who connect. Throws Refusal.
+ */
+function makeRoom(sessions: number): void {
+  if (sessions === 0) return
+  const { soft, hard } = binding().descriptorLimit()
+  const needed = sessions + SPARE_DESCRIPTORS
+  if (needed > hard) {
+    const reason = `the successor would need ${needed} descriptors for ${sessions} sessions, its limit (RLIMIT_NOFILE, hard) is ${hard}`
+    throw new Refusal([{ reason, count: sessions }])
+  }
+  if (needed > soft) binding().setDescriptorLimit(needed)
+  binding().growDescriptorTable(needed)
+}
+
+/** Of single pauses, the shortest first, and then of `others` that all ended at `othersMs`. */
+function quantiles(pausesMs: readonly number[], others: number, othersMs: number): Pause | null {
+  const count = pausesMs.length + others
+  if (count === 0) return null
+  const at = (share: number) => pausesMs[Math.min(count - 1, Math.floor(share * count))] ?? othersMs
+  return { p50: at(0.5), p99: at(0.99), max: at(1) }
 }
 
 function refusing<R>(choice: Choice, what: string, run: () => R): R {

@@ -1,5 +1,6 @@
 /** What the runtime needs of a kind of socket. `src/adapters` has one for each; none imports another. */
 import type { Socket } from 'node:net'
+import type { Parking } from '../sys/parking.js'
 
 export interface Transport {
   /** Why sockets cannot be moved on this Node at all, or undefined. */
@@ -8,22 +9,44 @@ export interface Transport {
   refuses(socket: Socket): string | undefined
   /** The socket is a session from now on. */
   attach(socket: Socket): void
-  /** Called once for each freeze, before the first `describe`; the event loop stands still from here to `abandon`. */
+  /** While everything is served: the descriptor, and as plain data what a rebuilt socket needs, without what is buffered. */
+  describe(socket: Socket): Description
+  /** Calls `onActive` whenever bytes go in or out, until `unwatch`. Between upgrades nothing is watched. */
+  watch(socket: Socket, onActive: () => void): void
+  unwatch(socket: Socket): void
+  /** A number that changes when the app pauses, ends or times a socket differently. Cheap: asked of each in the freeze. */
+  stamp(socket: Socket): number
+  /** True when bytes wait in this process: read and not consumed, or written and not sent. Cheap, likewise. */
+  isBuffering(socket: Socket): boolean
+  /** Called once for each freeze; the event loop stands still from here to `abandon`. */
   beginFreeze(): Freeze
-  /** Rebuilds a socket, held still. Owns the descriptor in every case; throws when `described` does not check out. */
-  adopt(descriptor: number, described: unknown): Adopted
+  /** Rebuilds a socket, held still and parked. Owns the descriptor in every case; throws when `described` does not check out. */
+  adopt(descriptor: number, described: unknown, parking: Parking): Adopted
+}
+
+export interface Description {
+  readonly descriptor: number
+  readonly described: unknown
+  /** Bytes it holds that are buffered; bounds the size of a batch. */
+  readonly bytes: number
 }
 
 export interface Freeze {
-  /** The descriptor and what else the successor needs, as plain data. Takes nothing away. Throws a reason. */
-  describe(socket: Socket): { descriptor: number; described: unknown }
+  /** As `Transport.describe`, with everything that is buffered. Takes nothing away. Throws a reason. */
+  describe(socket: Socket): Description
   /** The socket has been taken over: closes this process' copy without a FIN and without an event. Must not throw. */
   abandon(socket: Socket): void
 }
 
 export interface Adopted {
   readonly socket: Socket
-  /** Commit: begins to read and write. Errors of the app's handlers are thrown in a tick of their own. */
+  /** It has something to do at commit: bytes to give to the app, or to the client. */
+  readonly isWanted: boolean
+  /** Called once, before the app gets the socket: what is unsent is first in line, whatever `restore` may write. */
+  prepare(): void
+  /** The socket has changed in the predecessor. `restored`: the app has it, and `prepare` has been called. Throws when it does not check out. */
+  update(described: unknown, restored: boolean): void
+  /** Begins to read and write, if it has not yet. Errors of the app's handlers are thrown in a tick of their own. */
   release(): void
   /** Abort: closes the copy, without a byte read or written. */
   discard(): void

@@ -29,11 +29,26 @@ export interface SessionDefinition<Session, State = any> extends Versioned {
    * are held until commit, `'connect'` tells when it is live. Synchronous. Throws to refuse the upgrade.
    */
   restore(socket: Socket, state: State): Session
+  /** Lets sessions of this kind be restored while the predecessor still serves them: the pause no longer grows with them. */
+  readonly precopy?: Precopy<Session, State>
+}
+
+/** How a session that was restored early follows what goes on in the predecessor until it is taken over. */
+export interface Precopy<Session, State = any> {
+  /** The session has changed since `restore`, or the last `update`. Like there, nothing it writes is sent before commit. */
+  update(socket: Socket, session: Session, state: State): void
+  /** The session has ended in the predecessor, which has done what is to be done: take it out, and tell nobody. */
+  forget(socket: Socket, session: Session): void
+  /**
+   * How a change is noticed. 'compare' (default): each session is captured again in the freeze, and compared by checksum.
+   * 'touch': only what was `touch`ed, or has read or written; whoever changes another session's state must `touch` it.
+   */
+  readonly changes?: 'compare' | 'touch'
 }
 
 export interface StateDefinition<State = any> extends Versioned {
   capture(): State
-  /** Called before any session is restored. */
+  /** Called before any session is restored; with a kind that declares `precopy` once more when the state has changed since. */
   restore(state: State): void
 }
 
@@ -50,6 +65,8 @@ export interface SessionKind<Session> extends Iterable<[Socket, Session]> {
   get(socket: Socket): Session | undefined
   /** Takes a socket out: it is then drained like any unregistered one. */
   leave(socket: Socket): boolean
+  /** Says that the session's state has changed: for kinds that declare `changes: 'touch'`. Costs nothing between upgrades. */
+  touch(socket: Socket): void
 }
 
 export interface ListenOptions {

@@ -77,6 +77,13 @@ export interface Binding {
   setDescriptorLimit(soft: number): void
   /** Grows the descriptor table to hold `count` at once (F_DUPFD_CLOEXEC to the top, then close): each doubling later costs an RCU wait. */
   growDescriptorTable(count: number): void
+  /** An epoll set of its own (epoll_create1, CLOEXEC). A watcher on it is ready while one of its members is. */
+  epollSet(): number
+  /** Members are ready when they can be read or their peer is gone. Remove one before it is closed: another process may keep it alive. */
+  epollAdd(set: number, fd: number): void
+  epollRemove(set: number, fd: number): void
+  /** The members that are ready now, at most `most` (1 to 4,096); does not wait. */
+  epollReady(set: number, most: number): number[]
   watch(fd: number, onReady: (events: number) => void): Watcher
 }
 

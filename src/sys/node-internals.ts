@@ -27,11 +27,15 @@ interface PrivateSocket {
   _handle: Handle | null
   _peername?: object
   connecting: boolean
+  _unrefTimer(): void
+  _writeGeneric(writev: false, data: Uint8Array, encoding: 'buffer', callback: (error?: Error | null) => void): void
   _writableState: { decodeStrings: boolean; getBuffer(): Buffered[] }
   _readableState: {
     buffer: ArrayLike<Uint8Array | string> & Iterable<Uint8Array | string>
     bufferIndex?: number
     encoding: BufferEncoding | null
+    ended: boolean
+    endEmitted: boolean
     decoder: { lastNeed: number; lastTotal: number; lastChar: Buffer } | null
   }
 }
@@ -157,17 +161,55 @@ function timerOf(socket: net.Socket): Timeout | undefined {
   return key === undefined ? undefined : ((socket as unknown as Record<symbol, Timeout | null>)[key] ?? undefined)
 }
 
-/**
- * Holds an adopted socket still: reads and writes wait for `release`, exactly as they do in Node for a socket that is
- * still connecting (lib/net.js: _writeGeneric, _read and _final wait for 'connect'). Addresses stay known.
- */
-export function hold(socket: net.Socket, peer: object | undefined): void {
-  // The kernel no longer knows the peer of a reset connection, and while connecting Node does not ask.
-  if (socket.remoteAddress === undefined && peer !== undefined) inside(socket)._peername = peer
-  inside(socket).connecting = true
+/** Who decides over a held socket. */
+export interface Gate {
+  /** True from commit on: the next use of the socket wakes it. */
+  isLive(): boolean
+  /** The socket is used: must call `settle`, and `release` in the end. */
+  wake(): void
+  /** The app has written to the socket, or ended it, while it was held. */
+  onWanted(): void
+  /** The app has destroyed the socket while it was held. */
+  onLeft(): void
 }
 
-/** Lets a held socket go: its first read and write happen after this. */
+/**
+ * Holds an adopted socket still: reads and writes wait for `release`, exactly as they do in Node for a socket that is
+ * still connecting (lib/net.js: _writeGeneric, _read and _final ask `connecting`, and wait for 'connect'). That question is
+ * also how a socket is noticed that is used first thing after commit. Addresses stay known.
+ */
+export function hold(socket: net.Socket, peer: object | undefined, gate: Gate): void {
+  // The kernel no longer knows the peer of a reset connection, and while connecting Node does not ask.
+  if (socket.remoteAddress === undefined && peer !== undefined) inside(socket)._peername = peer
+  Object.defineProperty(socket, 'connecting', {
+    configurable: true,
+    enumerable: true,
+    get() {
+      if (gate.isLive()) {
+        gate.wake()
+        return inside(socket).connecting
+      }
+      if (socket.writableLength > 0 || socket.writableEnded) gate.onWanted()
+      return true
+    },
+    set(value: boolean) {
+      settle(socket, value)
+      gate.onLeft()
+    },
+  })
+}
+
+/** `connecting` is an ordinary field again. */
+export function settle(socket: net.Socket, connecting: boolean): void {
+  Object.defineProperty(socket, 'connecting', {
+    configurable: true,
+    enumerable: true,
+    writable: true,
+    value: connecting,
+  })
+}
+
+/** Lets a held, settled socket go: its first read and write happen after this. */
 export function release(socket: net.Socket): void {
   inside(socket).connecting = false
   socket.emit('connect')
@@ -192,6 +234,62 @@ export function abandon(socket: net.Socket, inFlight: Map<unknown, WriteRequest[
   socket.removeAllListeners()
   socket.on('error', ignore)
   socket.destroy()
+}
+
+/**
+ * Sets Node's caches of a socket's options to what the kernel says, which is the one truth about them: a stale cache makes
+ * setNoDelay(false) a silent no-op.
+ */
+export function matchOptions(
+  socket: net.Socket,
+  options: { noDelay: boolean; keepAlive: boolean; keepAliveIdleSeconds: number },
+): void {
+  const caches: Record<string, unknown> = {
+    kSetNoDelay: options.noDelay,
+    kSetKeepAlive: options.keepAlive,
+    kSetKeepAliveInitialDelay: options.keepAliveIdleSeconds,
+  }
+  const fields = socket as unknown as Record<symbol, unknown>
+  for (const key of Object.getOwnPropertySymbols(socket)) {
+    if (key.description !== undefined && key.description in caches) fields[key] = caches[key.description]
+  }
+}
+
+/** Calls `onActive` on every read and write, by the hook Node's own idle timer uses, until `unwatchActivity`. */
+export function watchActivity(socket: net.Socket, onActive: () => void): void {
+  const refresh = inside(socket)._unrefTimer
+  inside(socket)._unrefTimer = () => {
+    onActive()
+    refresh.call(socket)
+  }
+}
+
+export function unwatchActivity(socket: net.Socket): void {
+  Reflect.deleteProperty(socket, '_unrefTimer')
+}
+
+/** True when bytes wait in this process: in the stream's buffers, in libuv, or half a character in a decoder. */
+export function isBuffering(socket: net.Socket): boolean {
+  const { decoder } = inside(socket)._readableState
+  return (
+    socket.readableLength > 0 ||
+    socket.writableLength > 0 ||
+    (decoder !== null && decoder.lastNeed > 0) ||
+    (inside(socket)._handle?.writeQueueSize ?? 0) > 0
+  )
+}
+
+/** Marks the readable side as ended without an event: the app has had its 'end' in another process. */
+export function endReadableSilently(socket: net.Socket): void {
+  const state = inside(socket)._readableState
+  state.ended = true
+  state.endEmitted = true
+}
+
+/** Hands bytes to libuv ahead of everything the stream holds, right before a held socket is released. */
+export function writeFirst(socket: net.Socket, bytes: Uint8Array): void {
+  inside(socket).connecting = false
+  inside(socket)._writeGeneric(false, bytes, 'buffer', () => undefined)
 }
 
 export interface HeldListener {
@@ -241,6 +339,8 @@ function selfTest(): string | undefined {
     if (typeof (process as unknown as PrivateProcess)._getActiveRequests !== 'function')
       return 'process._getActiveRequests'
     if (typeof (net as unknown as PrivateNet)._createServerHandle !== 'function') return 'net._createServerHandle'
+    if (typeof inside(socket)._unrefTimer !== 'function' || typeof inside(socket)._writeGeneric !== 'function')
+      return 'net.Socket hooks'
     socket.setTimeout(1000)
     const timer = timerOf(socket)
     if (typeof timer?._idleTimeout !== 'number' || typeof timer._idleStart !== 'number') return 'socket timer'

@@ -2,8 +2,8 @@
  * The transaction, as one table: in which phase a side is, what may happen there, where that leads. The code takes every
  * step through it; PROTOCOL.md's table and the exhaustive tests are made from it.
  *
- * Events are the messages of TRANSFER, what a side does itself (`sent`, `failed`, `yielded`), and the three ways of a peer to be
- * lost: `eof`, `silence` (the deadline passed), `invalid` (a message that does not check out).
+ * Events are the messages of TRANSFER, what a side does itself (`settled`, `sent`, `failed`, `yielded`), and the three ways of a
+ * peer to be lost: `eof`, `silence` (the deadline passed), `invalid` (a message that does not check out).
  *
  * `fence`: what is made sure of before the step is taken (fence.ts). Silence is not death, and a word may be under way.
  */
@@ -36,7 +36,21 @@ export const PHASES = {
       owns: true,
       deadline: 'check',
       on: {
-        accept: { to: 'transfer' },
+        accept: { to: 'copy' },
+        refuse: { to: 'thawed' },
+        eof: { to: 'thawed' },
+        silence: { to: 'thawed' },
+        invalid: { to: 'thawed' },
+      },
+    },
+    copy: {
+      does: 'serves; sends sessions and what changes of them, in slices, until little is left',
+      owns: true,
+      deadline: 'check',
+      on: {
+        received: { to: 'copy' },
+        settled: { to: 'transfer' },
+        failed: { to: 'thawed' },
         refuse: { to: 'thawed' },
         eof: { to: 'thawed' },
         silence: { to: 'thawed' },
@@ -44,7 +58,7 @@ export const PHASES = {
       },
     },
     transfer: {
-      does: 'frozen, its event loop stands still; captures and sends states and batches, then `manifest`',
+      does: 'frozen, its event loop stands still; says `freeze`, sends states and what is new or has changed, then `manifest`',
       owns: false,
       deadline: 'freeze',
       on: {
@@ -109,20 +123,39 @@ export const PHASES = {
       owns: false,
       deadline: 'check',
       on: {
-        offer: { to: 'transfer' },
+        offer: { to: 'copy' },
         failed: { to: 'aborted' },
         eof: { to: 'aborted' },
         silence: { to: 'aborted' },
         invalid: { to: 'aborted' },
       },
     },
+    copy: {
+      does: 'adopts sessions, held still, and follows what changes; acknowledges each part',
+      owns: false,
+      deadline: 'check',
+      on: {
+        state: { to: 'copy' },
+        batch: { to: 'copy' },
+        update: { to: 'copy' },
+        gone: { to: 'copy' },
+        freeze: { to: 'transfer' },
+        failed: { to: 'aborted' },
+        abort: { to: 'aborted' },
+        eof: { to: 'aborted' },
+        silence: { to: 'aborted' },
+        invalid: { to: 'aborted' },
+      },
+    },
     transfer: {
-      does: 'restores states and adopts sessions, held still; acknowledges each batch',
+      does: 'takes the rest: states, new sessions, last changes; acknowledges each part',
       owns: false,
       deadline: 'twice freeze',
       on: {
         state: { to: 'transfer' },
         batch: { to: 'transfer' },
+        update: { to: 'transfer' },
+        gone: { to: 'transfer' },
         manifest: { to: 'vote' },
         failed: { to: 'aborted' },
         abort: { to: 'aborted' },

@@ -1,28 +1,32 @@
 /**
- * The side that gives. From `accept` to the end it runs in one synchronous turn: while its event loop stands still it
- * reads nothing, writes nothing and no timer of the app fires, so there is no socket to stop and, on abort, nothing to undo.
+ * The side that gives. It copies while it serves, in slices; then, from `settled` to the end, it runs in one synchronous
+ * turn: while its event loop stands still it reads nothing, writes nothing and no timer of the app fires, so there is no
+ * socket to stop and, on abort, nothing to undo.
  */
-
 import { nowMs } from '../sys/clock.js'
 import type { Link } from '../sys/link.js'
 import type { ReasonFields } from '../wire/fields.js'
 import { PROTOCOL_RANGE, type TRANSFER, type TransferMessage } from '../wire/messages.js'
-import { digestSession } from '../wire/session-record.js'
 import type { Fence } from './fence.js'
-import { type PhaseOf, stepOf } from './phases.js'
+import { Ledger } from './ledger.js'
+import { Machine } from './machine.js'
 import {
   type Accept,
+  type Copy,
   clip,
   type Deadlines,
   type Ending,
-  type PhaseDuration,
+  type Part,
   Refusal,
   reasonsOf,
   type Source,
 } from './types.js'
 
-/** Batches under way without an acknowledgement: bounds the descriptors in flight, which count against RLIMIT_NOFILE of the sender. */
-const WINDOW_BATCHES = 4
+/** Parts under way without an acknowledgement: bounds the descriptors in flight, which count against RLIMIT_NOFILE of the sender. */
+const WINDOW_PARTS = 4
+const ABORT_MS = 100
+
+type Lost = 'eof' | 'silence' | 'invalid'
 
 export class Predecessor {
   readonly #link: Link<typeof TRANSFER>
@@ -30,15 +34,16 @@ export class Predecessor {
   readonly #source: Source
   readonly #deadlines: Deadlines
   readonly #onEnding: (ending: Ending) => void
-  readonly #phases: PhaseDuration[] = []
-  #phase: PhaseOf<'predecessor'> = 'check'
-  #since = nowMs()
+  readonly #ledger = new Ledger()
+  readonly #machine: Machine<'predecessor'>
   #frozenAtMs = 0
-  #checkTimer: NodeJS.Timeout | undefined
-  #sent = { states: 0, sessions: 0, batches: 0, digest: 0 }
+  #timer: NodeJS.Timeout | undefined
+  #copy: Copy | undefined
   #acknowledged = 0
+  #onRoom: () => void = () => undefined
   #reasons: ReasonFields[] = []
   #outcome: 'refused' | 'failed' = 'failed'
+  #ended = false
 
   /** Takes over link and fence; `onEnding` is called once. */
   constructor(
@@ -50,42 +55,78 @@ export class Predecessor {
   ) {
     this.#link = link
     this.#fence = fence
+    this.#machine = new Machine('predecessor', fence, 'check')
     this.#source = source
     this.#deadlines = deadlines
     this.#onEnding = onEnding
   }
 
+  get #phase() {
+    return this.#machine.phase
+  }
+
   start(): void {
-    this.#checkTimer = setTimeout(
-      () => this.#lose('silence', 'the successor did not answer the offer in time'),
-      this.#deadlines.checkMs,
-    )
+    this.#expectAnswer()
     this.#link.start({
       onMessage: (message) => this.#onAnswer(message),
       onEnd: (error) =>
-        this.#lose(error ? 'invalid' : 'eof', error?.message ?? 'the successor closed its channel during the check'),
+        this.#lose(
+          error ? 'invalid' : 'eof',
+          error?.message ?? `the successor closed its channel (phase ${this.#phase})`,
+        ),
     })
     this.#link.send('offer', { protocol: PROTOCOL_RANGE, ...this.#source.offer() })
   }
 
+  /** While the event loop turns. */
   #onAnswer(message: TransferMessage): void {
-    if (message.kind === 'accept') this.#onAccept(message.fields)
-    else if (message.kind === 'refuse') this.#refuse(message.fields.reasons)
-    else this.#lose('invalid', `the successor sent "${message.kind}" in phase ${this.#phase}`)
+    this.#expectAnswer()
+    if (message.kind === 'accept' && this.#phase === 'check') void this.#serveAndCopy(message.fields)
+    else this.#handle(message)
+    if (this.#phase === 'thawed') this.#thaw()
   }
 
-  #onAccept(accept: Accept & { protocol: number }): void {
+  /** Phase `copy`: a slice, a turn of the loop, a slice; then the freeze. */
+  async #serveAndCopy(accept: Accept & { protocol: number }): Promise<void> {
     const { min, max } = PROTOCOL_RANGE
-    if (accept.protocol >= min && accept.protocol <= max) this.#freeze(accept)
-    else this.#lose('invalid', `the successor chose protocol ${accept.protocol}, offered were ${min} to ${max}`)
+    if (accept.protocol < min || accept.protocol > max) {
+      this.#lose('invalid', `the successor chose protocol ${accept.protocol}, offered were ${min} to ${max}`)
+      return
+    }
+    this.#machine.take('accept')
+    try {
+      const copy = this.#source.copy(accept)
+      this.#copy = copy
+      for (const state of copy.states('copy')) this.#link.send('state', this.#noteState(state))
+      for (let part = copy.next(); part !== undefined; part = copy.next()) {
+        this.#send(part, (kind, fields, descriptors) => this.#link.send(kind, fields, descriptors))
+        await this.#turn()
+        if (this.#phase !== 'copy') return
+      }
+      clearTimeout(this.#timer)
+      this.#freeze(copy)
+    } catch (error) {
+      this.#fail(error)
+      this.#thaw()
+    }
   }
 
-  #freeze(accept: Accept): void {
-    this.#step('accept')
+  /** Lets the app run, and waits while too much is under way. */
+  async #turn(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve))
+    while (this.#phase === 'copy' && this.#ledger.parts - this.#acknowledged >= WINDOW_PARTS) {
+      await new Promise<void>((resolve) => {
+        this.#onRoom = resolve
+      })
+    }
+  }
+
+  #freeze(copy: Copy): void {
+    this.#machine.take('settled')
     this.#frozenAtMs = nowMs()
     const deadlineMs = this.#frozenAtMs + this.#deadlines.freezeMs
     try {
-      this.#transfer(accept, deadlineMs)
+      this.#transfer(copy, deadlineMs)
       while (this.#phase === 'vote') this.#handle(this.#link.receiveBefore(deadlineMs))
       if (this.#phase === 'commit') {
         const commitDeadlineMs = nowMs() + this.#deadlines.freezeMs
@@ -94,136 +135,130 @@ export class Predecessor {
         while (this.#phase === 'commit') this.#handle(this.#link.receiveBefore(commitDeadlineMs))
       }
     } catch (error) {
-      this.#outcome = error instanceof Refusal ? 'refused' : 'failed'
-      this.#reasons = reasonsOf(error)
-      this.#sayAbort()
-      this.#step('failed')
+      this.#fail(error)
     }
     while (this.#phase === 'yield') this.#handle(this.#link.receiveBefore(Number.POSITIVE_INFINITY))
-    if (this.#phase === 'drain') this.#committed(this.#sent.sessions)
+    if (this.#phase === 'drain') this.#committed()
     else this.#thaw()
   }
 
-  /** Sends everything; leaves phase `transfer`, one way or the other. */
-  #transfer(accept: Accept, deadlineMs: number): void {
-    const sent = this.#sent
-    const send = (went: boolean) => {
-      if (!went) this.#lose('silence', 'the successor did not take the transfer in time')
+  /** Sends the rest and the manifest; leaves phase `transfer`, one way or the other. */
+  #transfer(copy: Copy, deadlineMs: number): void {
+    const sent = (done: boolean) => {
+      if (!done) this.#lose('silence', 'the successor did not take the transfer in time')
+      return this.#phase === 'transfer'
     }
-    for (const state of this.#source.captureStates(accept)) {
-      send(this.#link.sendBefore(deadlineMs, 'state', state))
-      if (this.#phase !== 'transfer') return
-      sent.states++
-    }
-    for (const { records, descriptors } of this.#source.captureSessions(accept)) {
-      send(this.#link.sendBefore(deadlineMs, 'batch', { index: sent.batches, sessions: records }, descriptors))
-      for (const record of records) sent.digest = digestSession(sent.digest, record)
-      sent.sessions += records.length
-      sent.batches++
-      while (this.#phase === 'transfer' && sent.batches - this.#acknowledged >= WINDOW_BATCHES)
+    if (!sent(this.#link.sendBefore(deadlineMs, 'freeze', { frozenAtMs: this.#frozenAtMs }))) return
+    for (const state of copy.states('freeze'))
+      if (!sent(this.#link.sendBefore(deadlineMs, 'state', this.#noteState(state)))) return
+    for (const part of copy.rest()) {
+      this.#send(part, (kind, fields, descriptors) =>
+        sent(this.#link.sendBefore(deadlineMs, kind, fields, descriptors)),
+      )
+      while (this.#phase === 'transfer' && this.#ledger.parts - this.#acknowledged >= WINDOW_PARTS)
         this.#handle(this.#link.receiveBefore(deadlineMs))
       if (this.#phase !== 'transfer') return
     }
-    send(this.#link.sendBefore(deadlineMs, 'manifest', { frozenAtMs: this.#frozenAtMs, ...sent }))
-    if (this.#phase === 'transfer') this.#step('sent')
+    const { parts, sessions, states, digest } = this.#ledger
+    if (sent(this.#link.sendBefore(deadlineMs, 'manifest', { parts, sessions, states, digest })))
+      this.#machine.take('sent')
   }
 
+  #noteState<S>(state: S): S {
+    this.#ledger.states++
+    return state
+  }
+
+  #send(part: Part, send: Link<typeof TRANSFER>['send']): void {
+    const index = this.#ledger.parts
+    this.#ledger.note(part)
+    if (part.kind === 'batch') send('batch', { index, sessions: part.records }, part.descriptors)
+    else if (part.kind === 'update') send('update', { index, changes: part.changes })
+    else send('gone', { index, ids: part.ids })
+  }
+
+  /** Takes the step a message or its absence means in this phase. */
   #handle(message: ReturnType<Link<typeof TRANSFER>['receiveBefore']>): void {
-    switch (message.kind) {
-      case 'received':
-        if (this.#isDue(message.fields.index)) this.#acknowledged++
-        else this.#lose('invalid', `the successor acknowledged batch ${message.fields.index} out of order`)
-        return
-      case 'refuse':
-        this.#outcome = 'refused'
-        this.#reasons = message.fields.reasons
-        break
-      case 'prepared':
-        if (this.#phase !== 'vote' || this.#isWhole(message.fields.digest)) break
-        this.#lose('invalid', 'the successor is prepared for something else than was sent')
-        return
-      case 'active':
-        break
-      case 'eof':
-      case 'silence':
-      case 'invalid':
-        this.#lose(message.kind, `${message.reason} (phase ${this.#phase})`)
-        return
-      default:
-        this.#lose('invalid', `the successor sent "${message.kind}" in phase ${this.#phase}`)
-        return
-    }
-    if (stepOf('predecessor', this.#phase, message.kind) === undefined)
-      this.#lose('invalid', `the successor sent "${message.kind}" in phase ${this.#phase}`)
-    else this.#step(message.kind)
-  }
-
-  #isDue(index: number): boolean {
-    const isPhase = stepOf('predecessor', this.#phase, 'received') !== undefined
-    return isPhase && index === this.#acknowledged && index < this.#sent.batches
-  }
-
-  #isWhole(digest: number): boolean {
-    return digest === this.#sent.digest && this.#acknowledged === this.#sent.batches
-  }
-
-  /** The peer is lost, one way or another: fences where the table says so, and gives everything back. */
-  #lose(event: 'eof' | 'silence' | 'invalid', reason: string): void {
-    this.#reasons = [{ reason: clip(reason), count: 1 }]
-    this.#outcome = 'failed'
-    const frozen = this.#phase !== 'check'
-    this.#step(event)
-    if (!frozen) this.#thaw()
-  }
-
-  #refuse(reasons: ReasonFields[]): void {
-    this.#reasons = reasons
-    this.#outcome = 'refused'
-    this.#step('refuse')
-    this.#thaw()
-  }
-
-  #sayAbort(): void {
-    // Best effort: without it the successor sees end of file, which before the manifest means the same.
-    if (this.#phase === 'transfer') this.#link.sendBefore(nowMs() + 100, 'abort', { reasons: this.#reasons })
-  }
-
-  #step(event: string): void {
-    const step = stepOf('predecessor', this.#phase, event)
-    if (step === undefined) throw new Error(`${event} cannot happen in phase ${this.#phase} of the predecessor`)
-    // Until commit is said a successor that has the token took it to kill this process. Afterwards it may be active.
-    if (this.#phase === 'commit' && step.fence && !this.#fence.claim()) {
-      this.#step('yielded')
+    if (!('fields' in message)) {
+      this.#lose(message.kind, `${message.reason} (phase ${this.#phase})`)
       return
     }
-    if (step.fence) this.#fence.ensureDead()
-    if (step.to === this.#phase) return
-    const now = nowMs()
-    this.#phases.push({ phase: this.#phase, durationMs: now - this.#since })
-    this.#since = now
-    this.#phase = step.to
+    if (!this.#machine.may(message.kind) || !this.#isDue(message) || message.kind === 'accept') {
+      this.#lose('invalid', `the successor sent "${message.kind}" in phase ${this.#phase}, where it was not due`)
+      return
+    }
+    if (message.kind === 'received') {
+      this.#acknowledged++
+      this.#onRoom()
+    } else if (message.kind === 'refuse') {
+      this.#outcome = 'refused'
+      this.#reasons = message.fields.reasons
+    }
+    this.#machine.take(message.kind)
   }
 
-  #committed(moved: number): void {
+  #isDue(message: TransferMessage): boolean {
+    const { parts, digest } = this.#ledger
+    if (message.kind === 'received') return message.fields.index === this.#acknowledged && this.#acknowledged < parts
+    if (message.kind === 'prepared') return message.fields.digest === digest && this.#acknowledged === parts
+    return true
+  }
+
+  /** The peer is lost, one way or another: fences where the table says so. While the loop turns, thaws at once. */
+  #lose(event: Lost, reason: string): void {
+    if (!this.#machine.may(event)) return
+    const turns = this.#frozenAtMs === 0
+    this.#reasons = [{ reason: clip(reason), count: 1 }]
+    this.#outcome = 'failed'
+    this.#machine.take(event)
+    if (turns) this.#thaw()
+  }
+
+  /** Something of our own stands in the way. */
+  #fail(error: unknown): void {
+    this.#outcome = error instanceof Refusal ? 'refused' : 'failed'
+    this.#reasons = reasonsOf(error)
+    // Best effort: without it the successor sees end of file, which before the manifest means the same.
+    if (this.#phase === 'copy' || this.#phase === 'transfer')
+      this.#link.sendBefore(nowMs() + ABORT_MS, 'abort', { reasons: this.#reasons })
+    this.#machine.take('failed')
+  }
+
+  #expectAnswer(): void {
+    clearTimeout(this.#timer)
+    const { checkMs } = this.#deadlines
+    this.#timer = setTimeout(
+      () => this.#lose('silence', `the successor was silent for ${checkMs} ms (phase ${this.#phase})`),
+      checkMs,
+    )
+  }
+
+  #committed(): void {
     this.#end()
     this.#source.handOver()
-    this.#onEnding({ outcome: 'committed', moved, phases: this.#phases })
+    this.#onEnding({ outcome: 'committed', moved: this.#ledger.sessions, phases: this.#machine.durations })
   }
 
   #thaw(): void {
-    this.#end()
+    if (!this.#end()) return
     const pauseMs = this.#frozenAtMs === 0 ? null : nowMs() - this.#frozenAtMs
     this.#onEnding({
       outcome: this.#outcome,
       reasons: this.#reasons,
-      phases: this.#phases,
+      phases: this.#machine.durations,
       pauseMs: pauseMs === null ? null : { p50: pauseMs, p99: pauseMs, max: pauseMs },
     })
+    this.#onRoom()
   }
 
-  #end(): void {
-    clearTimeout(this.#checkTimer)
+  /** False when it has ended before. */
+  #end(): boolean {
+    clearTimeout(this.#timer)
+    if (this.#ended) return false
+    this.#ended = true
+    this.#copy?.end()
     this.#link.close()
     this.#fence.close()
+    return true
   }
 }

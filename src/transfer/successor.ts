@@ -7,19 +7,11 @@ import { nowMs } from '../sys/clock.js'
 import type { Link } from '../sys/link.js'
 import type { ReasonFields } from '../wire/fields.js'
 import { type Fields, PROTOCOL_RANGE, type TRANSFER, type TransferMessage } from '../wire/messages.js'
-import { digestSession } from '../wire/session-record.js'
 import type { Fence } from './fence.js'
-import { PHASES, type Phase, type PhaseOf, stepOf } from './phases.js'
-import {
-  type Accept,
-  clip,
-  type Deadlines,
-  type Ending,
-  type PhaseDuration,
-  Refusal,
-  reasonsOf,
-  type Sink,
-} from './types.js'
+import { Ledger } from './ledger.js'
+import { Machine } from './machine.js'
+import { PHASES, type Phase } from './phases.js'
+import { type Accept, clip, type Deadlines, type Ending, type Part, Refusal, reasonsOf, type Sink } from './types.js'
 
 /** Reasons kept word by word; beyond, the same kind of failure is only counted. */
 const MAX_REASONS = 20
@@ -31,15 +23,13 @@ export class Successor {
   readonly #sink: Sink
   readonly #deadlines: Deadlines
   readonly #onEnding: (ending: Ending) => void
-  readonly #phases: PhaseDuration[] = []
   readonly #reasons: ReasonFields[] = []
-  #phase: PhaseOf<'successor'> = 'check'
-  #since = nowMs()
+  readonly #machine: Machine<'successor'>
   #timer: NodeJS.Timeout | undefined
   #offer: Fields<typeof TRANSFER, 'offer'> | undefined
   #accept: Accept | undefined
   #outcome: 'refused' | 'failed' = 'failed'
-  #received = { batches: 0, sessions: 0, digest: 0 }
+  readonly #ledger = new Ledger()
   readonly #restored = new Set<string>()
   #frozenAtMs = 0
 
@@ -53,9 +43,14 @@ export class Successor {
   ) {
     this.#link = link
     this.#fence = fence
+    this.#machine = new Machine('successor', fence, 'check')
     this.#sink = sink
     this.#deadlines = deadlines
     this.#onEnding = onEnding
+  }
+
+  get #phase() {
+    return this.#machine.phase
   }
 
   start(): void {
@@ -71,8 +66,7 @@ export class Successor {
   }
 
   #onMessage(message: TransferMessage): void {
-    const step = stepOf('successor', this.#phase, message.kind)
-    if (step === undefined) {
+    if (!this.#machine.may(message.kind)) {
       for (const fd of message.descriptors) binding().close(fd)
       this.#lose('invalid', `the predecessor sent "${message.kind}" in phase ${this.#phase}`)
       return
@@ -87,6 +81,24 @@ export class Successor {
         return
       case 'batch':
         this.#adopt(message.fields, message.descriptors)
+        return
+      case 'update': {
+        const { index, changes } = message.fields
+        this.#take(index, { kind: 'update', changes }, () => {
+          for (const change of changes) this.#try(() => this.#sink.update(change))
+        })
+        return
+      }
+      case 'gone': {
+        const { index, ids } = message.fields
+        this.#take(index, { kind: 'gone', ids }, () => {
+          for (const id of ids) this.#sink.forget(id)
+        })
+        return
+      }
+      case 'freeze':
+        this.#frozenAtMs = message.fields.frozenAtMs
+        this.#step('freeze')
         return
       case 'manifest':
         this.#vote(message.fields)
@@ -120,13 +132,11 @@ export class Successor {
 
   #restoreState({ name, bytes, checksum }: Fields<typeof TRANSFER, 'state'>): void {
     const choice = this.#accept?.states.find((state) => state.name === name)
-    if (choice === undefined || this.#restored.has(name)) {
-      this.#lose(
-        'invalid',
-        `the predecessor sent shared state "${name}", which was ${choice ? 'there already' : 'not agreed'}`,
-      )
+    if (choice === undefined) {
+      this.#lose('invalid', `the predecessor sent shared state "${name}", which was not agreed`)
       return
     }
+    this.#ledger.states++
     this.#restored.add(name)
     try {
       this.#sink.restoreState(choice, bytes, checksum)
@@ -136,50 +146,65 @@ export class Successor {
   }
 
   #adopt({ index, sessions }: Fields<typeof TRANSFER, 'batch'>, descriptors: number[]): void {
-    const received = this.#received
-    if (index !== received.batches) {
-      for (const fd of descriptors) binding().close(fd)
-      this.#lose('invalid', `batch ${index} came where ${received.batches} was due`)
-      return
-    }
-    for (const [position, record] of sessions.entries()) {
-      const offered = this.#offer?.sessions[record[1]]
-      const choice = this.#accept?.sessions.find((kind) => kind.name === offered?.name)
-      received.digest = digestSession(received.digest, record)
-      try {
-        if (choice === undefined) {
-          binding().close(descriptors[position] as number)
+    const taken = this.#take(index, { kind: 'batch', records: sessions, descriptors }, () => {
+      for (const [position, record] of sessions.entries()) {
+        const descriptor = descriptors[position] as number
+        const offered = this.#offer?.sessions[record[1]]
+        const choice = this.#accept?.sessions.find((kind) => kind.name === offered?.name)
+        this.#try(() => {
+          if (choice !== undefined) return this.#sink.adopt(choice, record, descriptor)
+          binding().close(descriptor)
           throw new Refusal([{ reason: `sessions of kind ${offered?.name ?? record[1]} were not agreed`, count: 1 }])
-        }
-        this.#sink.adopt(choice, record, descriptors[position] as number)
-      } catch (error) {
-        this.#note(error)
+        })
       }
+    })
+    if (!taken) for (const fd of descriptors) binding().close(fd)
+  }
+
+  /** A part in its turn: notes it, does it, acknowledges it. False when it was not due, and nothing was done. */
+  #take(index: number, part: Part, run: () => void): boolean {
+    const due = this.#ledger.parts
+    const wrong = index === due ? this.#ledger.note(part) : `part ${index} came where ${due} was due`
+    if (wrong !== undefined) {
+      this.#lose('invalid', wrong)
+      return false
     }
-    received.sessions += sessions.length
-    received.batches++
-    // A whole batch is tried before it is refused: its reasons are worth more than its time.
+    run()
+    // A whole part is tried before it is refused: its reasons are worth more than its time.
     if (this.#reasons.length > 0) this.#refuse(new Refusal(this.#reasons.splice(0)))
     else this.#link.send('received', { index })
+    return true
+  }
+
+  #try(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      this.#note(error)
+    }
   }
 
   #vote(manifest: Fields<typeof TRANSFER, 'manifest'>): void {
-    const { batches, sessions, digest } = this.#received
-    const states = this.#restored.size
+    const { states, parts, sessions, digest } = this.#ledger
     if (
-      this.#accept?.states.length !== states ||
+      this.#accept?.states.length !== this.#restored.size ||
       manifest.states !== states ||
-      manifest.batches !== batches ||
+      manifest.parts !== parts ||
       manifest.sessions !== sessions ||
       manifest.digest !== digest
     ) {
       this.#lose(
         'invalid',
-        `the manifest names ${manifest.sessions} sessions, ${manifest.states} states, digest ${manifest.digest}; here are ${sessions}, ${states} of ${this.#accept?.states.length} agreed, ${digest}`,
+        `the manifest names ${manifest.sessions} sessions, ${manifest.states} states, digest ${manifest.digest}; here are ${sessions}, ${states} (${this.#restored.size} of ${this.#accept?.states.length} agreed), ${digest}`,
       )
       return
     }
-    this.#frozenAtMs = manifest.frozenAtMs
+    try {
+      this.#sink.complete()
+    } catch (error) {
+      this.#refuse(error)
+      return
+    }
     this.#step('manifest')
     this.#link.send('prepared', { digest })
   }
@@ -204,23 +229,15 @@ export class Successor {
   }
 
   #lose(event: 'eof' | 'silence' | 'invalid', reason: string): void {
-    if (stepOf('successor', this.#phase, event) === undefined) return
+    if (!this.#machine.may(event)) return
     if (this.#reasons.length === 0) this.#reasons.push({ reason: clip(reason), count: 1 })
     this.#step(event)
   }
 
   #step(event: string): void {
-    const step = stepOf('successor', this.#phase, event)
-    if (step === undefined) throw new Error(`${event} cannot happen in phase ${this.#phase} of the successor`)
-    if (step.fence === 'dead') this.#fence.ensureDead()
-    else if (step.fence === 'token') this.#fence.ensureOurs()
-    if (step.to === this.#phase) return
-    const now = nowMs()
-    this.#phases.push({ phase: this.#phase, durationMs: now - this.#since })
-    this.#since = now
-    this.#phase = step.to
-    if (step.to === 'active') this.#activate()
-    else if (step.to === 'aborted') this.#abort()
+    if (!this.#machine.take(event)) return
+    if (this.#phase === 'active') this.#activate()
+    else if (this.#phase === 'aborted') this.#abort()
     else this.#awaitNext()
   }
 
@@ -235,7 +252,7 @@ export class Successor {
   #abort(): void {
     this.#end()
     this.#sink.discard()
-    this.#onEnding({ outcome: this.#outcome, reasons: this.#reasons, phases: this.#phases, pauseMs: null })
+    this.#onEnding({ outcome: this.#outcome, reasons: this.#reasons, phases: this.#machine.durations, pauseMs: null })
   }
 
   #end(): void {

@@ -2,7 +2,7 @@
 import { messageOf } from '../errors.js'
 import { MAX_TEXT, type ReasonFields } from '../wire/fields.js'
 import type { Fields, TRANSFER } from '../wire/messages.js'
-import type { SessionRecord } from '../wire/session-record.js'
+import type { SessionRecord, SessionUpdate } from '../wire/session-record.js'
 
 export type Offer = Omit<Fields<typeof TRANSFER, 'offer'>, 'protocol'>
 export type Accept = Omit<Fields<typeof TRANSFER, 'accept'>, 'protocol'>
@@ -20,25 +20,52 @@ export class Refusal extends Error {
   }
 }
 
-/** The predecessor's sessions and states. */
+/** A part of what is sent: new sessions with their descriptors (which stay the source's), changes, ends. */
+export type Part =
+  | { readonly kind: 'batch'; readonly records: SessionRecord[]; readonly descriptors: number[] }
+  | { readonly kind: 'update'; readonly changes: SessionUpdate[] }
+  | { readonly kind: 'gone'; readonly ids: number[] }
+
+export interface CapturedState {
+  readonly name: string
+  readonly bytes: Uint8Array
+  readonly checksum: number
+}
+
+/** The predecessor's sessions and states. Whatever captures may throw Refusal. */
 export interface Source {
   offer(): Offer
-  /** Captures shared state. Everything from here to the end of the freeze happens at one instant: the event loop stands still. */
-  captureStates(accept: Accept): Iterable<{ name: string; bytes: Uint8Array; checksum: number }>
-  /** Captures sessions in batches of at most MAX_BATCH. The descriptors stay the source's. Throws Refusal. */
-  captureSessions(accept: Accept): Iterable<{ records: SessionRecord[]; descriptors: number[] }>
+  /** Begins to copy while everything is served: follows what opens, changes and ends from here to `end`. */
+  copy(accept: Accept): Copy
   /** Everything has been taken over: lets go of it, before the loop turns again. Must not throw. */
   handOver(): void
+}
+
+export interface Copy {
+  /** Shared states whose newest version has not been sent. */
+  states(when: 'copy' | 'freeze'): Iterable<CapturedState>
+  /** The next part, captured in about a slice's time; undefined once little is left to send. */
+  next(): Part | undefined
+  /** In the freeze: all that is new, changed or ended since. The event loop stands still from here on. */
+  rest(): Iterable<Part>
+  /** Stops following. Must not throw. */
+  end(): void
 }
 
 /** Where a successor puts what it is given. */
 export interface Sink {
   /** Chooses a version for all that is offered. Throws Refusal. */
   choose(offer: Offer): Accept
-  /** Throws Refusal. */
+  /** May come again with a later state. Throws Refusal. */
   restoreState(choice: Choice, bytes: Uint8Array, checksum: number): void
   /** Owns the descriptor in every case. The session is held still. Throws Refusal. */
   adopt(choice: Choice, record: SessionRecord, descriptor: number): void
+  /** A session adopted before has changed. Throws Refusal. */
+  update(change: SessionUpdate): void
+  /** A session adopted before has ended in the predecessor. Must not throw. */
+  forget(id: number): void
+  /** Called before the vote. Throws Refusal when something is missing. */
+  complete(): void
   /** Everything is this process' now: begins to read. `frozenAtMs` is when the predecessor stopped. Must not throw. */
   activate(frozenAtMs: number): { sessions: number; pauseMs: Pause | null }
   /** Closes everything that was adopted, without a byte read or written. Must not throw. */

@@ -22,7 +22,14 @@ import {
   text,
   version,
 } from './fields.js'
-import { isSessionRecord, MAX_BATCH, type SessionRecord } from './session-record.js'
+import {
+  isSessionRecord,
+  isSessionUpdate,
+  MAX_BATCH,
+  MAX_UPDATE,
+  type SessionRecord,
+  type SessionUpdate,
+} from './session-record.js'
 
 export const PROTOCOL_VERSION = 1
 export const PROTOCOL_RANGE = { min: 1, max: PROTOCOL_VERSION } as const
@@ -133,11 +140,28 @@ export const TRANSFER = {
       sessions: v.pipe(v.array(v.custom<SessionRecord>(isSessionRecord)), v.minLength(1), v.maxLength(MAX_BATCH)),
     }),
   },
+  update: {
+    from: 'predecessor',
+    descriptors: 0,
+    fields: v.object({
+      index: count,
+      changes: v.pipe(v.array(v.custom<SessionUpdate>(isSessionUpdate)), v.minLength(1), v.maxLength(MAX_UPDATE)),
+    }),
+  },
+  gone: {
+    from: 'predecessor',
+    descriptors: 0,
+    fields: v.object({
+      index: count,
+      ids: v.pipe(v.array(v.pipe(v.number(), v.safeInteger())), v.minLength(1), v.maxLength(MAX_UPDATE)),
+    }),
+  },
+  freeze: { from: 'predecessor', descriptors: 0, fields: v.object({ frozenAtMs: milliseconds }) },
   received: { from: 'successor', descriptors: 0, fields: v.object({ index: count }) },
   manifest: {
     from: 'predecessor',
     descriptors: 0,
-    fields: v.object({ frozenAtMs: milliseconds, batches: count, sessions: count, states: count, digest: checksum }),
+    fields: v.object({ parts: count, sessions: count, states: count, digest: checksum }),
   },
   prepared: { from: 'successor', descriptors: 0, fields: v.object({ digest: checksum }) },
   commit: { from: 'predecessor', descriptors: 0, fields: v.object({}) },

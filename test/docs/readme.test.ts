@@ -32,7 +32,7 @@ function project(t: Test): { folder: string; env: NodeJS.ProcessEnv } {
 const ANNOUNCE = '\nconsole.log(`port ${server.address().port}`)\n'
 
 t.test('the README has the blocks this test knows', async (t) => {
-  t.equal(js.length, 3)
+  t.equal(js.length, 4)
   t.equal(sh.length, 2)
   t.match(js[0], /^\/\/ server\.js\n/)
   const lines = (js[0] ?? '')
@@ -66,18 +66,20 @@ t.test('fifteen lines: run, upgrade, status, stop', async (t) => {
   t.equal((await within(run.closed, 'the end of the supervisor')).code, 0)
 })
 
-t.test('versions: the declaration is accepted', async (t) => {
-  const { folder, env } = project(t)
-  const prelude =
-    "import { join } from 'handover'\nconst runtime = await join()\nconst attach = (socket, session) => session\n"
-  writeFileSync(join(folder, 'versions.js'), `${prelude}${js[1]}`)
-  const child = startChild(t, process.execPath, ['versions.js'], { cwd: folder, env })
-  t.same(await within(child.closed, 'its end'), { code: 0, signal: null }, child.lines.join('\n'))
-})
+for (const [index, what] of ['versions', 'a shorter pause'].entries()) {
+  t.test(`${what}: the declaration is accepted`, async (t) => {
+    const { folder, env } = project(t)
+    const prelude =
+      "import { join } from 'handover'\nconst runtime = await join()\nconst attach = (socket, session) => session\n"
+    writeFileSync(join(folder, 'declare.js'), `${prelude}${js[index + 1]}`)
+    const child = startChild(t, process.execPath, ['declare.js'], { cwd: folder, env })
+    t.same(await within(child.closed, 'its end'), { code: 0, signal: null }, child.lines.join('\n'))
+  })
+}
 
 t.test('as a library', async (t) => {
   const { folder, env } = project(t)
-  writeFileSync(join(folder, 'supervise.js'), js[2] ?? '')
+  writeFileSync(join(folder, 'supervise.js'), js[3] ?? '')
   const child = startChild(t, process.execPath, ['supervise.js'], { cwd: folder, env })
   t.same(await within(child.closed, 'its end'), { code: 0, signal: null }, child.lines.join('\n'))
   t.ok(

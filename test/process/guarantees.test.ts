@@ -98,7 +98,7 @@ t.test('The truth is told', async (t) => {
   )
   t.same(
     json?.phases.map(({ phase }) => phase),
-    ['spawn', 'check', 'transfer', 'vote', 'commit', 'drain'],
+    ['spawn', 'check', 'copy', 'transfer', 'vote', 'commit', 'drain'],
   )
   await load.finish()
 })

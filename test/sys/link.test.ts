@@ -64,7 +64,7 @@ for (const size of [10, MAX_INLINE_BYTES - 100, MAX_INLINE_BYTES + 1, 3_000_000]
     await until(() => heard.messages.length === 2, 'two messages')
     const [batch] = heard.messages
     if (batch?.kind !== 'batch') return t.fail(`${batch?.kind} came`)
-    t.ok(state.equals(batch.fields.sessions[0]![2]))
+    t.ok(state.equals(batch.fields.sessions[0]![2]!))
     t.equal(batch.descriptors.length, 2, 'the memfd is not among them')
     closeAll(batch.descriptors)
     predecessor.close()

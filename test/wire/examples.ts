@@ -71,7 +71,19 @@ export const EXAMPLES: Record<string, Record<string, Fields[]>> = {
       { index: 9, sessions: Array.from({ length: 128 }, () => record) },
     ],
     received: [{ index: 0 }],
-    manifest: [{ frozenAtMs: 123_456.789, batches: 1, sessions: 128, states: 2, digest: 0xffffffff }],
+    update: [
+      {
+        index: 1,
+        changes: [
+          [1, Buffer.from('state'), 7, null],
+          [2, null, 0, { unread: Buffer.from('') }],
+        ],
+      },
+      { index: 2, changes: Array.from({ length: 1024 }, (_, id) => [id, null, 0, null]) },
+    ],
+    gone: [{ index: 3, ids: [1, 2, -3] }],
+    freeze: [{ frozenAtMs: 123_456.789 }],
+    manifest: [{ parts: 4, sessions: 128, states: 2, digest: 0xffffffff }],
     prepared: [{ digest: 0 }],
     commit: [{}],
     abort: [{ reasons }],
