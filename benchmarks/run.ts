@@ -9,6 +9,7 @@ import { parseArgs, promisify } from 'node:util'
 import { cleanEnvironment } from '../test/harness/child.js'
 import type { MoveFigures } from './statistics.js'
 import { type Summary, summarize, table } from './summary.js'
+import { measureTargets, targetTable } from './targets/targets.js'
 
 export const SUBJECTS = {
   handover: 'handover upgrade',
@@ -24,11 +25,18 @@ const { values: options } = parseArgs({
     state: { type: 'string', default: '1024' },
     trials: { type: 'string', default: '3' },
     only: { type: 'string', default: Object.keys(SUBJECTS).join(',') },
+    /** Leaves the targets out. */
+    'no-targets': { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 })
 
-const trialFile = fileURLToPath(new URL('trial.js', import.meta.url))
+async function runFresh(file: string, words: readonly string[]): Promise<unknown> {
+  const args = ['--enable-source-maps', fileURLToPath(new URL(file, import.meta.url)), ...words]
+  const { stdout } = await promisify(execFile)(process.execPath, args, { env: cleanEnvironment() })
+  return JSON.parse(stdout.trim().split('\n').at(-1)!)
+}
+
 const subjects = options.only.split(',') as Subject[]
 const figures = new Map<Subject, MoveFigures[]>(subjects.map((subject) => [subject, []]))
 
@@ -36,9 +44,7 @@ const figures = new Map<Subject, MoveFigures[]>(subjects.map((subject) => [subje
 for (let trial = 1; trial <= Number(options.trials); trial += 1) {
   for (const subject of subjects) {
     process.stderr.write(`trial ${trial} of ${options.trials}: ${SUBJECTS[subject]} … `)
-    const args = ['--enable-source-maps', trialFile, subject, options.sessions, options.state]
-    const { stdout } = await promisify(execFile)(process.execPath, args, { env: cleanEnvironment() })
-    const one = JSON.parse(stdout.trim().split('\n').at(-1)!) as MoveFigures
+    const one = (await runFresh('trial.js', [subject, options.sessions, options.state])) as MoveFigures
     process.stderr.write(`${Math.round(one.durationMs)} ms\n`)
     figures.get(subject)!.push(one)
   }
@@ -54,13 +60,24 @@ const conditions = {
   stateBytes: Number(options.state),
   trials: Number(options.trials),
 }
-process[options.json ? 'stderr' : 'stdout'].write(`${table(results, conditions)}\n`)
+const summaryOf = (name: Subject): Summary | undefined => results[subjects.indexOf(name)]
+const targets = options['no-targets']
+  ? []
+  : await measureTargets(
+      async (...words) => {
+        process.stderr.write(`target: ${words.join(' ')}\n`)
+        return runFresh('targets/trial.js', words)
+      },
+      Number(options.trials),
+      { all: summaryOf('ipc-all'), best: summaryOf('ipc') },
+    )
+const out = process[options.json ? 'stderr' : 'stdout']
+out.write(`${table(results, conditions)}\n\n${targetTable(targets)}\n`)
 if (options.json) {
-  const subject = (name: Subject): Summary | undefined => results[subjects.indexOf(name)]
   const ratio = (peer: Subject): number | null => {
-    const [own, other] = [subject('handover'), subject(peer)]
+    const [own, other] = [summaryOf('handover'), summaryOf(peer)]
     return own && other ? own.sessionsPerSecond / other.sessionsPerSecond : null
   }
   const ratios = { ipc: ratio('ipc'), 'ipc-all': ratio('ipc-all'), floor: ratio('floor') }
-  process.stdout.write(`${JSON.stringify({ conditions, results, handoverToPeer: ratios })}\n`)
+  process.stdout.write(`${JSON.stringify({ conditions, results, handoverToPeer: ratios, targets })}\n`)
 }
