@@ -92,7 +92,7 @@ export class Successor {
       case 'gone': {
         const { index, ids } = message.fields
         this.#take(index, { kind: 'gone', ids }, () => {
-          for (const id of ids) this.#sink.forget(id)
+          for (const id of ids) this.#try(() => this.#sink.forget(id))
         })
         return
       }

@@ -62,7 +62,7 @@ export interface Sink {
   adopt(choice: Choice, record: SessionRecord, descriptor: number): void
   /** A session adopted before has changed. Throws Refusal. */
   update(change: SessionUpdate): void
-  /** A session adopted before has ended in the predecessor. Must not throw. */
+  /** A session adopted before has ended in the predecessor. Throws Refusal. */
   forget(id: number): void
   /** Called before the vote. Throws Refusal when something is missing. */
   complete(): void
