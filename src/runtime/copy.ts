@@ -44,6 +44,7 @@ export class SessionCopy implements Copy, Follower {
   readonly #dirty = new Set<Socket>()
   readonly #gone: number[] = []
   readonly #stateChecksums = new Map<string, number>()
+  /** Taken from its end: the first comes last. */
   #round: Socket[] = []
   #rounds = 0
   #freeze: Freeze | undefined
@@ -110,7 +111,7 @@ export class SessionCopy implements Copy, Follower {
       const part = this.#batch(describe, Number.POSITIVE_INFINITY)
       if (part.records.length > 0) yield part
     }
-    this.#round = [...this.#stale()]
+    this.#round = [...this.#stale()].reverse()
     while (this.#round.length > 0) {
       const changes = this.#changes(describe, Number.POSITIVE_INFINITY)
       if (changes.length > 0) yield { kind: 'update', changes }
@@ -151,7 +152,7 @@ export class SessionCopy implements Copy, Follower {
     const isLate = this.#rounds >= MAX_ROUNDS || nowMs() - this.#begunMs > MAX_COPY_MS
     if (this.#dirty.size <= LITTLE || isLate) return false
     this.#rounds++
-    this.#round = [...this.#dirty]
+    this.#round = [...this.#dirty].reverse()
     this.#dirty.clear()
     return true
   }
