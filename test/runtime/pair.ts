@@ -6,10 +6,16 @@ import { createSink } from '../../src/runtime/sink.js'
 import { createSource } from '../../src/runtime/source.js'
 import { States } from '../../src/runtime/states.js'
 import type { Transport } from '../../src/runtime/transport.js'
-import type { Accept, Offer, Refusal, Sink, Source } from '../../src/transfer/types.js'
+import { Ledger } from '../../src/transfer/ledger.js'
+import type { Accept, Copy, Offer, Part, Refusal, Sink, Source } from '../../src/transfer/types.js'
 
 export class FakeSocket extends EventEmitter {
   destroyed = false
+  /** What the app has done to it that costs no bytes: pause, end, a timeout. */
+  stamp = 0
+  /** Bytes wait in this process. */
+  isBuffering = false
+  onActive: (() => void) | undefined
   readonly label: string
 
   constructor(label: string) {
@@ -19,13 +25,15 @@ export class FakeSocket extends EventEmitter {
 }
 
 export const socket = (label: string): Socket => new FakeSocket(label) as unknown as Socket
-export const labelOf = (one: Socket): string => (one as unknown as FakeSocket).label
+export const fake = (one: Socket): FakeSocket => one as unknown as FakeSocket
+export const labelOf = (one: Socket): string => fake(one).label
 
 export interface Faults {
   unsupported?: string
   refuses?: string
   describe?: Error
   adopt?: Error
+  update?: Error
 }
 
 /** Notes what is done to sockets. */
@@ -40,14 +48,26 @@ export class FakeTransport implements Transport {
   unsupported = () => this.faults.unsupported
   refuses = () => this.faults.refuses
   attach = (one: Socket) => void this.log.push(`attach ${labelOf(one)}`)
+  stamp = (one: Socket) => fake(one).stamp
+  isBuffering = (one: Socket) => fake(one).isBuffering
+
+  describe(one: Socket) {
+    if (this.faults.describe) throw this.faults.describe
+    return { descriptor: 0, described: { label: labelOf(one), stamp: fake(one).stamp }, bytes: 0 }
+  }
+
+  watch(one: Socket, onActive: () => void) {
+    fake(one).onActive = onActive
+  }
+
+  unwatch(one: Socket) {
+    fake(one).onActive = undefined
+  }
 
   beginFreeze() {
     this.log.push('freeze')
     return {
-      describe: (one: Socket) => {
-        if (this.faults.describe) throw this.faults.describe
-        return { descriptor: 0, described: { label: labelOf(one), unread: Buffer.alloc(0), unsent: Buffer.alloc(0) } }
-      },
+      describe: (one: Socket) => this.describe(one),
       abandon: (one: Socket) => void this.log.push(`abandon ${labelOf(one)}`),
     }
   }
@@ -58,6 +78,13 @@ export class FakeTransport implements Transport {
     if (this.faults.adopt) throw this.faults.adopt
     return {
       socket: socket(label),
+      isWanted: true,
+      prepare: () => void this.log.push(`prepare ${label}`),
+      update: (described: unknown, restored: boolean) => {
+        if (this.faults.update) throw this.faults.update
+        const { stamp } = described as { stamp: number }
+        this.log.push(`update ${label} to ${stamp}, ${restored ? 'restored' : 'bare'}`)
+      },
       release: () => void this.log.push(`release ${label}`),
       discard: () => void this.log.push(`discard ${label}`),
     }
@@ -89,25 +116,85 @@ export class Half {
   }
 }
 
-/** The whole way, without a channel. Returns the sizes of the batches; throws what either side throws. */
-export function move(from: Source, to: Sink, change: (accept: Accept) => Accept = (accept) => accept): number[] {
-  const offer: Offer = from.offer()
-  const accept = change(to.choose(offer))
-  for (const { name, bytes, checksum } of from.captureStates(accept)) {
-    const choice = accept.states.find((state) => state.name === name)
-    if (choice !== undefined) to.restoreState(choice, bytes, checksum)
+/** The way of a transfer in steps, without a channel. Each throws what either side throws. */
+export class Move {
+  readonly accept: Accept
+  readonly copy: Copy
+  /** What was sent: 'state rooms', 'batch 128', 'update 3', 'gone 1', 'freeze'. */
+  readonly sent: string[] = []
+  readonly #from: Source
+  readonly #to: Sink
+  readonly #offer: Offer
+  readonly #ledger = new Ledger()
+
+  constructor(from: Source, to: Sink, change: (accept: Accept) => Accept = (accept) => accept) {
+    this.#from = from
+    this.#to = to
+    this.#offer = from.offer()
+    this.accept = change(to.choose(this.#offer))
+    this.copy = from.copy(this.accept)
+    this.#restore('copy')
   }
-  const sizes: number[] = []
-  for (const { records } of from.captureSessions(accept)) {
-    sizes.push(records.length)
-    for (const record of records) {
-      const choice = accept.sessions.find(({ name }) => name === offer.sessions[record[1]]?.name)
-      if (choice !== undefined) to.adopt(choice, record, 0)
+
+  /** All the predecessor sends while it serves; `between` runs after each part. */
+  serve(between: () => void = () => undefined): this {
+    for (let part = this.copy.next(); part !== undefined; part = this.copy.next()) {
+      this.#give(part)
+      between()
+    }
+    return this
+  }
+
+  freeze(): this {
+    this.sent.push('freeze')
+    this.#restore('freeze')
+    for (const part of this.copy.rest()) this.#give(part)
+    this.#to.complete()
+    return this
+  }
+
+  commit(): this {
+    this.copy.end()
+    this.#from.handOver()
+    this.#to.activate(0)
+    return this
+  }
+
+  abort(): this {
+    this.copy.end()
+    this.#to.discard()
+    return this
+  }
+
+  #restore(when: 'copy' | 'freeze'): void {
+    for (const { name, bytes, checksum } of this.copy.states(when)) {
+      this.sent.push(`state ${name}`)
+      const choice = this.accept.states.find((state) => state.name === name)
+      if (choice !== undefined) this.#to.restoreState(choice, bytes, checksum)
     }
   }
-  from.handOver()
-  to.activate(0)
-  return sizes
+
+  #give(part: Part): void {
+    const wrong = this.#ledger.note(part)
+    if (wrong !== undefined) throw new Error(wrong)
+    const size = { batch: 'records', update: 'changes', gone: 'ids' }[part.kind]
+    const { length } = (part as unknown as Record<string, unknown[]>)[size]!
+    if (length === 0) throw new Error(`an empty ${part.kind} is no valid message`)
+    this.sent.push(`${part.kind} ${length}`)
+    if (part.kind === 'update') for (const change of part.changes) this.#to.update(change)
+    else if (part.kind === 'gone') for (const id of part.ids) this.#to.forget(id)
+    else
+      for (const record of part.records) {
+        const choice = this.accept.sessions.find(({ name }) => name === this.#offer.sessions[record[1]]?.name)
+        if (choice !== undefined) this.#to.adopt(choice, record, 0)
+      }
+  }
+}
+
+/** The whole way. Returns the sizes of the batches. */
+export function move(from: Source, to: Sink, change?: (accept: Accept) => Accept): number[] {
+  const { sent } = new Move(from, to, change).serve().freeze().commit()
+  return sent.flatMap((what) => (what.startsWith('batch ') ? [Number(what.slice(6))] : []))
 }
 
 /** The reasons of the refusal that `run` ends with. */

@@ -1,6 +1,8 @@
 import t from 'tap'
 import type { SessionDefinition } from '../../src/runtime/types.js'
-import { type FakeSocket, type Faults, Half, labelOf, move, reasonsOf, socket } from './pair.js'
+import type { Sink } from '../../src/transfer/types.js'
+import type { SessionRecord } from '../../src/wire/session-record.js'
+import { type FakeSocket, type Faults, Half, labelOf, Move, move, reasonsOf, socket } from './pair.js'
 
 interface Session {
   nick: string
@@ -30,6 +32,8 @@ function half(count: number, definition = chat(), faults?: Faults) {
   return Object.assign(one, { kind })
 }
 
+const follows = { precopy: { update: () => undefined, forget: () => undefined } }
+
 const nicksOf = (kind: Iterable<[unknown, unknown]>): string[] =>
   [...kind].map(([, session]) => (session as Session).nick)
 
@@ -43,7 +47,11 @@ t.test('states first, then sessions, then life; the predecessor lets go of all',
   )
   t.same(move(before.source(), after.sink()), [2])
   t.same(before.log, ['freeze', 'abandon s0', 'abandon s1', 'handed over 2'])
-  t.same(after.log, ['restore 1', 'adopt s0', 'adopt s1', 'release s0', 'release s1', 'active'])
+  t.same(after.log, [
+    ...['adopt s0', 'adopt s1', 'restore 1'],
+    ...['update s0 to 0, bare', 'prepare s0', 'update s1 to 0, bare', 'prepare s1'],
+    ...['release s0', 'release s1', 'active'],
+  ])
   t.same(nicksOf(after.kind), ['nick 0', 'nick 1'])
   t.same(
     [...after.kind].map(([one]) => labelOf(one)),
@@ -62,10 +70,23 @@ t.test('a session keeps its id, and a new one gets another', async (t) => {
   )
 })
 
-t.test('batches: 128 sessions, or a megabyte', async (t) => {
-  t.same(move(half(300).source(), half(0).sink()), [128, 128, 44])
-  const large = half(5, chat({ capture: () => Buffer.alloc(600_000) }))
-  t.same(move(large.source(), half(0).sink()), [2, 2, 1])
+t.test('parts: 128 new sessions, 1,024 changes, or a megabyte', async (t) => {
+  const partsOf = (from: Half): string[] => new Move(from.source(), half(0).sink()).freeze().sent.slice(1)
+  t.same(partsOf(half(300)), ['batch 128', 'batch 128', 'batch 44'])
+  const large = chat({ capture: () => Buffer.alloc(600_000) })
+  t.same(partsOf(half(5, large)), ['batch 2', 'batch 2', 'batch 1'])
+
+  const changesOf = (from: Half): string[] => {
+    const { sent } = new Move(from.source(), half(0).sink()).serve().freeze()
+    return sent.slice(sent.indexOf('freeze') + 1)
+  }
+  t.same(changesOf(half(1_500)), ['update 1024', 'update 476'])
+  t.same(changesOf(half(5, large)), ['update 2', 'update 2', 'update 1'])
+})
+
+t.test('while it is served parts are small: a slice of time each', async (t) => {
+  const slow = chat({ capture: () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1), ...follows })
+  t.same(new Move(half(3, slow).source(), half(0, slow).sink()).serve().sent, ['batch 1', 'batch 1', 'batch 1'])
 })
 
 t.test('a socket that is destroyed, only its close is to come, does not go', async (t) => {
@@ -261,7 +282,10 @@ for (const [name, restore, why] of [
       [{ kind: 'chat', version: 7, reason: why, count: 1 }],
     )
     sink.discard()
-    t.same(after.log, ['adopt s0', 'discard s0'])
+    t.same(after.log, [
+      ...['adopt s0', 'adopt s1', 'update s0 to 0, bare', 'prepare s0'],
+      ...['discard s0', 'discard s1'],
+    ])
     t.equal(after.kind.size, 0)
   })
 
@@ -298,15 +322,26 @@ t.test('reasons are cut to what a message may say', async (t) => {
 })
 
 t.test('state that was damaged on the way', async (t) => {
-  const [before, after] = [half(1), half(0)]
-  const sink = after.sink()
-  const accept = sink.choose(before.source().offer())
-  const [batch] = before.source().captureSessions(accept)
-  const [[id, kind, state, checksum, described]] = batch!.records as [(typeof batch & object)['records'][number]]
-  const reasons = reasonsOf(() => sink.adopt(accept.sessions[0]!, [id, kind, state, checksum ^ 1, described], 0))
-  t.match(reasons, [
-    { kind: 'chat', version: 1, reason: /restore of chat failed: state of \d+ bytes does not match its checksum/ },
-  ])
+  const damaged = { reason: /restore of chat failed: state of \d+ bytes does not match its checksum/ }
+  const sinkOf = (change: (state: SessionRecord[3]) => number): Sink => {
+    const sink = half(0).sink()
+    return {
+      ...sink,
+      adopt: (choice, [id, kind, state, sum, told], fd) => sink.adopt(choice, [id, kind, state, change(sum), told], fd),
+      update: ([id, state, sum, told]) => sink.update([id, state, change(sum), told]),
+    }
+  }
+  const flip = (sum: number): number => sum ^ 1
+  const way = (sink: Sink): Move => new Move(half(1).source(), sink)
+  t.match(
+    reasonsOf(() => way(sinkOf(flip)).freeze()),
+    [{ kind: 'chat', version: 1, ...damaged }],
+  )
+  t.match(
+    reasonsOf(() => way(sinkOf(flip)).serve().freeze()),
+    [{ kind: 'chat', version: 1, ...damaged }],
+    'of a session whose socket came first',
+  )
 })
 
 t.test('a socket that cannot be described or adopted', async (t) => {

@@ -22,7 +22,7 @@ export interface State {
   /** Messages under way to each side, in order. '!' is garbage. */
   to: Record<Side, string[]>
   token?: Side
-  /** States and batches sent, at most two. */
+  /** States and parts sent, at most two. */
   sent: number
   faults: number
   /** What has happened: facts the claims are about. */
@@ -42,6 +42,8 @@ export interface Transition {
 
 const SIDES: readonly Side[] = ['predecessor', 'successor']
 const MAX_SENT = 2
+/** What the predecessor sends while it copies and in the freeze. All but the state are acknowledged. */
+const PARTS = ['batch', 'update', 'gone']
 export const otherOf = (side: Side): Side => (side === 'predecessor' ? 'successor' : 'predecessor')
 
 export const initial = (faults: number): State => ({
@@ -122,16 +124,18 @@ export function transitionsOf(state: State, tables: Tables = PHASES): Transition
     if (Object.keys(on).length === 0) return
     const queue = state.to[side]
     const [first] = queue
-    if (side === 'predecessor' && state[side].phase === 'transfer' && state.sent < MAX_SENT) {
-      for (const kind of ['state', 'batch']) {
+    const isSending = ['copy', 'transfer'].includes(state[side].phase)
+    if (side === 'predecessor' && isSending && state.sent < MAX_SENT) {
+      for (const kind of ['state', ...PARTS]) {
         add(`predecessor sends ${kind}`, (next) => {
           push(next, side, kind)
           next.sent++
         })
       }
     }
+    take('settled', (next) => push(next, side, 'freeze'))
     take('sent', (next) => push(next, side, 'manifest'))
-    const lastWord = side === 'successor' ? 'refuse' : state[side].phase === 'transfer' ? 'abort' : undefined
+    const lastWord = side === 'successor' ? 'refuse' : isSending ? 'abort' : undefined
     take('failed', (next) => {
       if (lastWord !== undefined) push(next, side, lastWord)
     })
@@ -200,7 +204,7 @@ function push(state: State, from: Side, message: string): void {
 function answer(state: State, side: Side, event: string): void {
   if (side === 'successor') {
     if (event === 'offer') push(state, side, 'accept')
-    if (event === 'batch') push(state, side, 'received')
+    if (PARTS.includes(event)) push(state, side, 'received')
     if (event === 'manifest') {
       push(state, side, 'prepared')
       state.complete = true

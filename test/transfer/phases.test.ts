@@ -6,7 +6,7 @@ import { initial, otherOf, owns, type State, type Tables, transitionsOf } from '
 const tables: Tables = PHASES
 const SIDES = Object.keys(PHASES) as Side[]
 const LOST = ['eof', 'silence', 'invalid']
-const OWN: Record<Side, string[]> = { predecessor: ['sent', 'failed', 'yielded'], successor: ['failed'] }
+const OWN: Record<Side, string[]> = { predecessor: ['settled', 'sent', 'failed', 'yielded'], successor: ['failed'] }
 const FINAL: Record<Side, string[]> = { predecessor: ['drain', 'thawed'], successor: ['active', 'aborted'] }
 const START = 'check'
 
@@ -80,7 +80,7 @@ t.test('who owns: the predecessor before and after, the successor only at the en
     phasesOf(side)
       .filter(([, phase]) => phase.owns)
       .map(([name]) => name)
-  t.same(owners('predecessor'), ['check', 'thawed'])
+  t.same(owners('predecessor'), ['check', 'copy', 'thawed'])
   t.same(owners('successor'), ['active'])
 })
 
@@ -233,11 +233,13 @@ t.test('the model finds what is wrong when the tables are', async (t) => {
   finds(t, changed('successor', 'vote', 'silence', { to: 'active' }), UNSAFE)
   finds(t, changed('successor', 'vote', 'commit', { to: 'active' }), UNSAFE)
   finds(t, changed('successor', 'vote', 'eof', { to: 'aborted' }), /^the successor has everything and does not go on/)
-  finds(
-    t,
-    changed('successor', 'transfer', 'silence', { to: 'active', fence: 'dead' }),
-    /^the successor owns what it has not got|^a fence killed an owner/,
-  )
+  for (const phase of ['copy', 'transfer'])
+    finds(
+      t,
+      changed('successor', phase, 'silence', { to: 'active', fence: 'dead' }),
+      /^the successor owns what it has not got|^a fence killed an owner/,
+    )
+  finds(t, changed('predecessor', 'copy', 'refuse', { to: 'drain' }), /^the predecessor lives and has given up/)
   finds(
     t,
     changed('predecessor', 'commit', 'yielded', undefined),

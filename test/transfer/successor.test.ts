@@ -11,10 +11,12 @@ import { endOf, type Part, type Player, players } from './peer.js'
 const PATIENT = { checkMs: scaled(20_000), freezeMs: scaled(10_000) }
 const SHORT_MS = scaled(300)
 
-type Fails = Partial<Record<'choose' | 'restoreState' | 'adopt', (call: number) => void>>
+type Asked = 'choose' | 'restoreState' | 'adopt' | 'update' | 'forget' | 'complete'
+type Fails = Partial<Record<Asked, (call: number) => void>>
 
 class FakeSink implements Sink {
   readonly calls: string[] = []
+  frozenAtMs = 0
   readonly #held: number[] = []
   readonly #fails: Fails
 
@@ -37,8 +39,21 @@ class FakeSink implements Sink {
     this.#called('adopt')
   }
 
-  activate() {
+  update() {
+    this.#called('update')
+  }
+
+  forget() {
+    this.#called('forget')
+  }
+
+  complete() {
+    this.#called('complete')
+  }
+
+  activate(frozenAtMs: number) {
     this.calls.push('activate')
+    this.frozenAtMs = frozenAtMs
     closeAll(this.#held.splice(0))
     return { sessions: this.count('adopt'), pauseMs: null }
   }
@@ -52,7 +67,7 @@ class FakeSink implements Sink {
     return this.calls.filter((call) => call === name).length
   }
 
-  #called(name: 'choose' | 'restoreState' | 'adopt'): void {
+  #called(name: Asked): void {
     this.calls.push(name)
     this.#fails[name]?.(this.count(name))
   }
@@ -94,8 +109,10 @@ async function run(t: Test, acts: readonly string[], deadlines = PATIENT, sink =
 }
 
 /** How a peer brings the successor into each phase. */
-const TO: Record<string, string[]> = { check: [], transfer: ['send offer', 'expect accept'] }
-TO['vote'] = [...TO['transfer']!, 'send state', 'send batch', 'expect received', 'send manifest', 'expect prepared']
+const TO: Record<string, string[]> = { check: [], copy: ['send offer', 'expect accept'] }
+const COPIED = [...TO['copy']!, 'send state', 'send batch', 'expect received']
+TO['transfer'] = [...TO['copy']!, 'send freeze']
+TO['vote'] = [...COPIED, 'send freeze', 'send update', 'expect received', 'send manifest', 'expect prepared']
 
 function isActive(t: Test, { ending, sink }: Run): void {
   t.match(ending, { outcome: 'active' })
@@ -110,11 +127,23 @@ function isAborted(t: Test, { ending, sink }: Run, reason: RegExp, outcome = 'fa
 
 t.test('taken over: everything is built, "active" is said, then it begins', async (t) => {
   const result = await run(t, [
-    ...TO['transfer']!,
+    ...TO['copy']!,
     'send state',
     'batch 128 0',
     'expect received',
+    'send update',
+    'expect received',
     'batch 3 0',
+    'expect received',
+    'send gone',
+    'expect received',
+    'send freeze {"frozenAtMs":1234.5}',
+    'send state',
+    'batch 2 0',
+    'expect received',
+    'send update {"changes":[[2,null,0,null],[3,null,0,null]]}',
+    'expect received',
+    'send gone {"ids":[2,3]}',
     'expect received',
     'send manifest',
     'expect prepared',
@@ -122,8 +151,18 @@ t.test('taken over: everything is built, "active" is said, then it begins', asyn
     'expect active',
   ])
   isActive(t, result)
-  t.match(result.ending, { sessions: 131 })
-  t.same([...new Set(result.sink.calls)], ['choose', 'restoreState', 'adopt', 'activate'])
+  t.match(result.ending, { sessions: 133 })
+  const { sink } = result
+  t.same(
+    sink.calls.filter((call, index) => call !== sink.calls[index - 1]),
+    [
+      ...['choose', 'restoreState', 'adopt', 'update', 'adopt', 'forget'],
+      ...['restoreState', 'adopt', 'update', 'forget', 'complete', 'activate'],
+    ],
+    'in the order it came; and nothing begins before all is complete',
+  )
+  t.same([sink.count('adopt'), sink.count('update'), sink.count('forget')], [133, 3, 3])
+  t.equal(sink.frozenAtMs, 1234.5)
   await result.part.said('heard active')
   t.notOk(result.wasDead)
 })
@@ -135,7 +174,8 @@ t.test('a transfer of nothing', async (t) => {
     await run(t, [
       `send offer ${empty}`,
       'expect accept',
-      'send manifest {"states":0}',
+      'send freeze',
+      'send manifest',
       'expect prepared',
       'send commit',
       'expect active',
@@ -222,48 +262,65 @@ t.test('a deadline that passes during an own long turn is not the silence of the
 })
 
 const MISMATCHES: Record<string, [reason: RegExp, ...acts: string[]]> = {
-  'a manifest with other sessions': [
-    /manifest names 9 sessions/,
-    'send state',
-    'send batch',
-    'expect received',
-    'send manifest {"sessions":9}',
-  ],
-  'a manifest with other batches': [
+  'a manifest with other sessions': [/manifest names 9 sessions/, 'send manifest {"sessions":9}'],
+  'a manifest with other parts': [/manifest names/, 'send manifest {"parts":2}'],
+  'a manifest with other states': [/manifest names/, 'send manifest {"states":2}'],
+  'a manifest with another digest': [/digest 7;/, 'send manifest {"digest":7}'],
+  'a manifest that does not count the last state': [/manifest names/, 'send state', 'send manifest {"states":1}'],
+  'a manifest of before the last change': [
     /manifest names/,
-    'send state',
-    'send batch',
+    'send update',
     'expect received',
-    'send manifest {"batches":2}',
+    'send manifest {"digest":0}',
   ],
-  'a manifest with other states': [
-    /manifest names/,
-    'send state',
-    'send batch',
-    'expect received',
-    'send manifest {"states":2}',
-  ],
-  'a manifest with another digest': [
-    /digest 7;/,
-    'send state',
-    'send batch',
-    'expect received',
-    'send manifest {"digest":7}',
-  ],
-  'a state that was agreed and never came': [
-    /0 of 1 agreed/,
-    'send batch',
-    'expect received',
-    'send manifest {"states":0}',
-  ],
-  'a state that was not agreed': [/"secrets", which was not agreed/, 'send state {"name":"secrets"}'],
-  'a state that comes twice': [/"rooms", which was there already/, 'send state', 'send state'],
-  'a batch out of order': [/batch 1 came where 0 was due/, 'send batch {"index":1}'],
 }
 
 for (const [name, [reason, ...acts]] of Object.entries(MISMATCHES)) {
-  t.test(name, async (t) => isAborted(t, await run(t, [...TO['transfer']!, ...acts]), reason))
+  t.test(name, async (t) => {
+    const result = await run(t, [...COPIED, 'send freeze', ...acts])
+    isAborted(t, result, reason)
+    t.equal(result.sink.count('complete'), 0)
+  })
 }
+
+t.test('a state that was agreed and never came', async (t) => {
+  const acts = [...TO['transfer']!, 'send batch', 'expect received', 'send manifest']
+  isAborted(t, await run(t, acts), /0 of 1 agreed/)
+})
+
+const OUT_OF_ORDER: Record<string, [reason: RegExp, ...acts: string[]]> = {
+  'a state that was not agreed': [/"secrets", which was not agreed/, 'send state {"name":"secrets"}'],
+  'a batch out of order': [/part 2 came where 1 was due/, 'send batch {"index":2}'],
+  'a batch again': [/part 0 came where 1 was due/, 'send batch {"index":0}'],
+  'an update out of order': [/part 2 came where 1 was due/, 'send update {"index":2}'],
+  'an end out of order': [/part 0 came where 1 was due/, 'send gone {"index":0}'],
+  'a change of a session that never came': [
+    /session 9 changed before it came/,
+    'send update {"changes":[[9,null,0,null]]}',
+  ],
+  'an end of a session that never came': [/session 9 ended before it came/, 'send gone {"ids":[9]}'],
+  'an end that comes twice': [/session 1 ended before it came/, 'send gone', 'expect received', 'send gone'],
+  'a change of a session that has ended': [
+    /session 1 changed before it came/,
+    'send gone',
+    'expect received',
+    'send update',
+  ],
+  'a session that comes twice': [/session 1 came twice/, 'again'],
+}
+
+for (const [name, [reason, ...acts]] of Object.entries(OUT_OF_ORDER)) {
+  for (const then of [[], ['send freeze']]) {
+    t.test(`${name}, in ${then.length === 0 ? 'copy' : 'transfer'}`, async (t) => {
+      isAborted(t, await run(t, [...COPIED, ...then, ...acts]), reason)
+    })
+  }
+}
+
+t.test('a session may end and a new one have its id', async (t) => {
+  const result = await run(t, [...COPIED, 'send gone', 'expect received', 'again', 'expect received', 'exit'])
+  t.same([result.sink.count('adopt'), result.sink.count('forget')], [2, 1])
+})
 
 t.test('an offer in a protocol this side does not speak: refused with both ranges', async (t) => {
   const result = await run(t, ['send offer {"protocol":{"min":7,"max":9}}', 'expect refuse'])
@@ -284,8 +341,15 @@ const no = (what: string) => (): never => {
 t.test('what the sink refuses is told, word by word', async (t) => {
   const cases: [Fails, ...string[]][] = [
     [{ choose: no('will not') }, 'send offer'],
+    [{ restoreState: no('will not') }, ...TO['copy']!, 'send state'],
+    [{ adopt: no('will not') }, ...TO['copy']!, 'send state', 'send batch'],
+    [{ update: no('will not') }, ...COPIED, 'send update'],
+    [{ forget: no('will not') }, ...COPIED, 'send gone'],
     [{ restoreState: no('will not') }, ...TO['transfer']!, 'send state'],
     [{ adopt: no('will not') }, ...TO['transfer']!, 'send state', 'send batch'],
+    [{ update: no('will not') }, ...COPIED, 'send freeze', 'send update'],
+    [{ forget: no('will not') }, ...COPIED, 'send freeze', 'send gone'],
+    [{ complete: no('will not') }, ...COPIED, 'send freeze', 'send manifest'],
   ]
   for (const [fails, ...acts] of cases) {
     const result = await run(t, [...acts, 'expect refuse'], PATIENT, new FakeSink(fails))
@@ -311,7 +375,7 @@ t.test('an error of the sink that is no refusal is told too', async (t) => {
 
 t.test('a whole batch is tried; the same reason is counted, and twenty are told word by word', async (t) => {
   const adopt = (call: number): void => no(call <= 50 ? 'same' : `other ${call}`)()
-  const result = await run(t, [...TO['transfer']!, 'batch 100 0', 'expect refuse'], PATIENT, new FakeSink({ adopt }))
+  const result = await run(t, [...TO['copy']!, 'batch 100 0', 'expect refuse'], PATIENT, new FakeSink({ adopt }))
   isAborted(t, result, /^same$/, 'refused')
   if (result.ending.outcome !== 'refused') return
   t.equal(result.ending.reasons.length, 20)
@@ -323,7 +387,7 @@ t.test('a whole batch is tried; the same reason is counted, and twenty are told 
 })
 
 t.test('sessions of a kind that was not offered are refused, and their descriptors closed', async (t) => {
-  const result = await run(t, [...TO['transfer']!, 'batch 3 7', 'expect refuse'])
+  const result = await run(t, [...TO['copy']!, 'batch 3 7', 'expect refuse'])
   isAborted(t, result, /kind 7 were not agreed/, 'refused')
   t.equal(result.sink.count('adopt'), 0)
 })

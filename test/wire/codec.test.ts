@@ -107,7 +107,7 @@ function wrongFor(good: unknown): unknown[] {
   if (typeof good === 'number') return [-1, Number.NaN, '1', 1n, null, {}]
   if (typeof good === 'string') return [1, true, {}, 'x'.repeat(5000)]
   if (good instanceof Uint8Array) return ['bytes', [1], null]
-  if (Array.isArray(good)) return [null, 1, {}, [null], [1], [{}], [[]]]
+  if (Array.isArray(good)) return [null, 1, {}, [null], [typeof good[0] === 'number' ? '1' : 1], [{}], [[]]]
   return [1, true, []]
 }
 
