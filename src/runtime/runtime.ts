@@ -72,6 +72,16 @@ export class JoinedRuntime implements Runtime {
         `listener "${options.name}": port must be 0 to 65535, not ${String(options.port)}`,
       )
     }
+    this.#listeners.claim(options.name)
+    try {
+      await this.#listen(server, options)
+    } catch (error) {
+      this.#listeners.disclaim(options.name)
+      throw error
+    }
+  }
+
+  async #listen(server: Server, options: ListenOptions): Promise<void> {
     if (this.#control === undefined) return this.#listeners.listenAlone(server, options)
     const { name, host = null, port, backlog = DEFAULT_BACKLOG } = options
     const descriptor = await this.#control.listen({ name, host, port, backlog })
