@@ -42,6 +42,7 @@ export class JoinedRuntime implements Runtime {
     this.#sessions = new Sessions(transport)
     control?.handle(
       (message) => this.#onTold(message),
+      () => this.#onTruncated(),
       (error) => this.#onLost(error),
     )
   }
@@ -204,6 +205,15 @@ export class JoinedRuntime implements Runtime {
     const { connections } = this.#listeners
     if (this.#phase === 'retired') return connections
     return new Set([...connections].filter((socket) => this.#sessions.kindOf(socket) === undefined))
+  }
+
+  /** To end the channel for this would be the end of all that is served here. */
+  #onTruncated(): void {
+    const side = this.#phase === 'serving' ? 'predecessor' : 'successor'
+    const reason = `the ${side} is at its limit of descriptors (RLIMIT_NOFILE) and could not take those of the transfer`
+    const reasons = [{ reason, count: 1 }]
+    this.#logger?.warn({ reasons }, 'transfer aborted')
+    this.#control?.send('aborted', { side, outcome: 'failed', reasons, phases: [], pauseMs: null })
   }
 
   #onLost(error: HandoverError | undefined): void {

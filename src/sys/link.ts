@@ -9,6 +9,8 @@ import { readSealed, writeSealed } from './memfd.js'
 export interface LinkHandler<T extends MessageTable> {
   /** Owns the descriptors of the message. */
   onMessage(message: Message<T>): void
+  /** See ChannelHandler. */
+  onTruncated?(): void
   /** End of file (`undefined`), or what was wrong: the link is closed by then. */
   onEnd(error?: HandoverError): void
 }
@@ -56,6 +58,12 @@ export class Link<T extends MessageTable> {
         }
         handler.onMessage(message)
       },
+      ...(handler.onTruncated && {
+        onTruncated: () => {
+          this.#due = undefined
+          handler.onTruncated?.()
+        },
+      }),
       onEnd: (error) => {
         const what =
           error &&
