@@ -24,6 +24,10 @@ export async function request<R>(
       else if ('result' in answer) return answer.result as R
       else throw new AnsweredError(answer.error.code, answer.error.message)
     }
+  } catch (cause) {
+    if (cause instanceof AnsweredError) throw cause
+    const what = `the supervisor "${name}" broke off before it answered: ${messageOf(cause)}`
+    throw new HandoverError('HANDOVER_UNREACHABLE', what, { cause })
   } finally {
     socket.destroy()
   }

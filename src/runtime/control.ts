@@ -15,6 +15,7 @@ export class Control {
   #nextRequest = 1
   #welcomed: ((welcome: Fields<typeof CONTROL, 'welcome'> | HandoverError) => void) | undefined
   #onTold: (message: Told) => void = () => undefined
+  #onTruncated: () => void = () => undefined
   #onLost: (error: HandoverError | undefined) => void = () => undefined
 
   private constructor(link: Link<typeof CONTROL>) {
@@ -33,6 +34,7 @@ export class Control {
       control.#welcomed = (answer) => (answer instanceof HandoverError ? reject(answer) : resolve(answer))
       control.#link.start({
         onMessage: (message) => control.#onMessage(message),
+        onTruncated: () => control.#truncated(),
         onEnd: (error) => control.#lose(error),
       })
       control.#link.send('hello', { protocol: PROTOCOL_RANGE, pid: process.pid, node: process.versions.node, release })
@@ -40,9 +42,14 @@ export class Control {
     return { control, welcome }
   }
 
-  /** Who hears what the supervisor says from now on. */
-  handle(onTold: (message: Told) => void, onLost: (error: HandoverError | undefined) => void): void {
+  /** Who hears what the supervisor says from now on. `onTruncated`: it said `transfer`, and there was no room for it. */
+  handle(
+    onTold: (message: Told) => void,
+    onTruncated: () => void,
+    onLost: (error: HandoverError | undefined) => void,
+  ): void {
     this.#onTold = onTold
+    this.#onTruncated = onTruncated
     this.#onLost = onLost
   }
 
@@ -88,6 +95,19 @@ export class Control {
     this.#listens.delete(request)
     if (resolve !== undefined) resolve(answer)
     else if (typeof answer === 'number') binding().close(answer)
+  }
+
+  /** A descriptor that was asked for, or a transfer, did not fit into this process. */
+  #truncated(): void {
+    if (this.#listens.size === 0) this.#onTruncated()
+    for (const request of [...this.#listens.keys()])
+      this.#answer(
+        request,
+        new HandoverError(
+          'HANDOVER_LISTEN_REFUSED',
+          'the listening socket does not fit into this process: it is at its limit of descriptors (RLIMIT_NOFILE)',
+        ),
+      )
   }
 
   #lose(error: HandoverError | undefined): void {

@@ -14,10 +14,11 @@ export interface Drained {
 
 /** @param connections open connections; they leave the set by themselves as they close. */
 export async function drain(connections: Set<Socket>, drainMs: number): Promise<Drained> {
-  const count = connections.size
+  // What is destroyed has ended before, and only its 'close' is still to come.
+  const open = [...connections].filter((socket) => !socket.destroyed)
   const deadlineMs = nowMs() + drainMs
-  await Promise.race([Promise.all([...connections].map(closed)), until(deadlineMs)])
-  const late = [...connections]
+  await Promise.race([Promise.all(open.map(closed)), until(deadlineMs)])
+  const late = open.filter((socket) => !socket.closed)
   for (const socket of late) close(socket)
   const timer = setTimeout(() => {
     for (const socket of late) socket.destroy()
@@ -25,11 +26,11 @@ export async function drain(connections: Set<Socket>, drainMs: number): Promise<
   await Promise.all(late.map(closed))
   clearTimeout(timer)
   const reasons: ReasonFields[] = []
-  if (count > late.length)
-    reasons.push({ reason: 'not a session: served to its end by the predecessor', count: count - late.length })
+  if (open.length > late.length)
+    reasons.push({ reason: 'not a session: served to its end by the predecessor', count: open.length - late.length })
   if (late.length > 0)
     reasons.push({ reason: `not a session, and still open after ${drainMs} ms of drain`, count: late.length })
-  return { drained: count - late.length, dropped: late.length, reasons }
+  return { drained: open.length - late.length, dropped: late.length, reasons }
 }
 
 /** Ends politely: the last close with unread bytes in the kernel would send a reset, and the client lose what was sent. */

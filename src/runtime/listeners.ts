@@ -18,10 +18,21 @@ export class Listeners {
   /** Open connections accepted here, sessions included. */
   readonly connections = new Set<Socket>()
   readonly #listeners = new Map<string, Listener>()
+  readonly #names = new Set<string>()
+
+  /** Takes a name, before anything is opened for it. @throws HandoverError HANDOVER_USAGE */
+  claim(name: string): void {
+    checkName('listener', name, this.#names)
+    this.#names.add(name)
+  }
+
+  /** Gives the name back: nothing listens under it. */
+  disclaim(name: string): void {
+    this.#names.delete(name)
+  }
 
   /** Listens without a supervisor. */
   async listenAlone(server: Server, options: ListenOptions): Promise<void> {
-    checkName('listener', options.name, this.#listeners)
     const { port, host, backlog = DEFAULT_BACKLOG } = options
     this.#follow(server)
     await listening(server, options.name, () => server.listen({ port, host, backlog }))
@@ -33,12 +44,6 @@ export class Listeners {
    */
   async listenOn(server: Server, options: ListenOptions, descriptor: number): Promise<void> {
     const { name, backlog = DEFAULT_BACKLOG } = options
-    try {
-      checkName('listener', name, this.#listeners)
-    } catch (error) {
-      binding().close(descriptor)
-      throw error
-    }
     const cookie = binding().socketCookie(descriptor).toString()
     this.#follow(server)
     if (unsupported() === undefined) {

@@ -42,6 +42,7 @@ export class JoinedRuntime implements Runtime {
     this.#sessions = new Sessions(transport)
     control?.handle(
       (message) => this.#onTold(message),
+      () => this.#onTruncated(),
       (error) => this.#onLost(error),
     )
   }
@@ -72,6 +73,16 @@ export class JoinedRuntime implements Runtime {
         `listener "${options.name}": port must be 0 to 65535, not ${String(options.port)}`,
       )
     }
+    this.#listeners.claim(options.name)
+    try {
+      await this.#listen(server, options)
+    } catch (error) {
+      this.#listeners.disclaim(options.name)
+      throw error
+    }
+  }
+
+  async #listen(server: Server, options: ListenOptions): Promise<void> {
     if (this.#control === undefined) return this.#listeners.listenAlone(server, options)
     const { name, host = null, port, backlog = DEFAULT_BACKLOG } = options
     const descriptor = await this.#control.listen({ name, host, port, backlog })
@@ -194,6 +205,15 @@ export class JoinedRuntime implements Runtime {
     const { connections } = this.#listeners
     if (this.#phase === 'retired') return connections
     return new Set([...connections].filter((socket) => this.#sessions.kindOf(socket) === undefined))
+  }
+
+  /** To end the channel for this would be the end of all that is served here. */
+  #onTruncated(): void {
+    const side = this.#phase === 'serving' ? 'predecessor' : 'successor'
+    const reason = `the ${side} is at its limit of descriptors (RLIMIT_NOFILE) and could not take those of the transfer`
+    const reasons = [{ reason, count: 1 }]
+    this.#logger?.warn({ reasons }, 'transfer aborted')
+    this.#control?.send('aborted', { side, outcome: 'failed', reasons, phases: [], pauseMs: null })
   }
 
   #onLost(error: HandoverError | undefined): void {

@@ -93,7 +93,10 @@ export class Admin {
       length += chunk.length
       if (length > MAX_LINE) socket.destroy()
     })
-    createInterface({ input: socket }).once('line', (line) => {
+    const lines = createInterface({ input: socket })
+    // It emits the socket's errors once more, and unheard they would end the process.
+    lines.on('error', () => socket.destroy())
+    lines.once('line', (line) => {
       const answer = this.#answer(socket, line).finally(() => this.#answers.delete(answer))
       this.#answers.add(answer)
     })

@@ -187,10 +187,13 @@ export class Generation extends EventEmitter<GenerationEvents> {
     this.#link.send('welcome', { protocol: Math.min(max, PROTOCOL_VERSION), generation: this.number, role: this.#role })
   }
 
-  /** A runtime that has lost its channel cannot be told anything again, and would serve beside its replacement. */
+  /**
+   * A runtime that has lost its channel cannot be told anything again, and would serve beside its replacement; a
+   * successor would, without being heard, become one. Only a predecessor that drains has heard all it needs.
+   */
   #onChannelEnd(why: string | undefined): void {
     this.#link.close()
-    if (why !== undefined || this.state === 'serving') this.signal('SIGKILL')
+    if (why !== undefined || this.state !== 'draining') this.signal('SIGKILL')
   }
 
   #gone(ending: string): void {

@@ -43,9 +43,20 @@ export class Listeners {
     const wanted = this.#wanted.get(generation) ?? new Map<string, Listener>()
     this.#wanted.set(generation, wanted)
     const before = wanted.get(spec.name) ?? this.#current.get(spec.name)
-    const listener = before !== undefined && sameAddress(before, spec) ? before : await make(spec)
-    wanted.set(spec.name, listener)
-    return listener.descriptor
+    if (before !== undefined && sameAddress(before, spec)) {
+      wanted.set(spec.name, before)
+      return before.descriptor
+    }
+    const made = await make(spec)
+    // Looking up a host takes its time, and the process that asked may have ended meanwhile.
+    if (this.#wanted.get(generation) !== wanted) {
+      binding().close(made.descriptor)
+      throw new Error(`listener "${spec.name}": the generation is gone that asked for it`)
+    }
+    const replaced = wanted.get(spec.name)
+    wanted.set(spec.name, made)
+    if (replaced !== undefined) this.#closeUnused([replaced])
+    return made.descriptor
   }
 
   /** The generation serves: what it did not ask for is closed. */

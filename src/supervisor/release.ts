@@ -65,7 +65,7 @@ export function runtimeEnvironment(environment: NodeJS.ProcessEnv): NodeJS.Proce
   for (const name of SCRUBBED) delete result[name]
   const options = result['NODE_OPTIONS']
     ?.split(/\s+/)
-    .filter((option) => !/^--inspect/.test(option))
+    .filter((option) => option !== '' && !/^--inspect/.test(option))
     .join(' ')
   if (options) result['NODE_OPTIONS'] = options
   else delete result['NODE_OPTIONS']

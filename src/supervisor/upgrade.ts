@@ -1,4 +1,5 @@
 /** One upgrade, from the start of the successor to the end of the predecessor. Never throws: it ends with a result. */
+import { messageOf } from '../errors.js'
 import { binding } from '../sys/binding.js'
 import { closeAll } from '../sys/channel.js'
 import { nowMs } from '../sys/clock.js'
@@ -48,6 +49,7 @@ class Run {
   #spawnMs = 0
   #drainMs = 0
   #dropped = 0
+  /** What the predecessor last said it has. */
   #before: Status | undefined
   #isLossNoted = false
   #wake: () => void = () => undefined
@@ -74,6 +76,7 @@ class Run {
     const { predecessor, successor, onPhase, onCommitted, listeners } = this.#upgrade
     const from = predecessor.side
     onPhase('spawn')
+    void this.#askBefore()
     if (await this.#becomesReady()) {
       onPhase('transfer')
       await this.#transfer()
@@ -86,6 +89,9 @@ class Run {
       await this.#drain()
     } else {
       await this.#end(successor)
+      // Handed over, and its taker gone: the predecessor has nothing left to serve with.
+      if (this.#facts.committed !== undefined) await this.#drain()
+      else if (!predecessor.alive) this.#noteLost('before the transfer was complete')
       listeners.abort(successor.number)
     }
     return this.#result(from, to)
@@ -117,18 +123,24 @@ class Run {
   async #transfer(): Promise<void> {
     const { predecessor, successor, settings } = this.#upgrade
     const { abortedBy } = this.#facts
-    this.#before = await predecessor.ask(settings.checkMs)
+    await this.#askBefore()
     if (!predecessor.alive) {
       this.#noteLost('before the transfer')
       successor.send('activate', {})
       await this.#until(settings.checkMs, () => this.#facts.active !== undefined || !successor.alive)
       return
     }
-    this.#connect()
+    try {
+      this.#connect()
+    } catch (error) {
+      this.#fail(`the transfer could not begin: ${messageOf(error)}`)
+      return
+    }
     // The predecessor's word is the end. Without a predecessor the successor's is: it has it all, or gives up.
     const ended = () =>
       this.#facts.active !== undefined ||
-      (predecessor.alive ? abortedBy.predecessor !== undefined : abortedBy.successor !== undefined || !successor.alive)
+      (predecessor.alive ? abortedBy.predecessor !== undefined : abortedBy.successor !== undefined) ||
+      (!successor.alive && (this.#facts.committed !== undefined || !predecessor.alive))
     // Every wait of the transaction is bounded by these; past their sum something has come to a stop for good.
     const limitMs = settings.checkMs + settings.freezeMs * 6
     if (!(await this.#until(limitMs, ended))) {
@@ -136,28 +148,42 @@ class Run {
       await successor.kill()
       await this.#until(settings.freezeMs, () => abortedBy.predecessor !== undefined || !predecessor.alive)
     }
-    if (this.#facts.active === undefined && !predecessor.alive) this.#noteLost('before the transfer was complete')
-    if (this.#facts.active === undefined && !successor.alive) this.#fail(`the successor ${successor.ending}`)
+    const { active, committed } = this.#facts
+    if (active !== undefined || committed !== undefined) return
+    if (!predecessor.alive) this.#noteLost('before the transfer was complete')
+    if (!successor.alive) this.#fail(`the successor ${successor.ending}`)
   }
 
   /** Gives both sides an end of a new channel, the other's pidfd, and the token only one of them can have. */
   #connect(): void {
     const { predecessor, successor, settings } = this.#upgrade
-    const [ours, theirs] = binding().socketpair()
-    const [token, source] = binding().socketpair()
+    const made: number[] = []
+    const pair = () => {
+      const ends = binding().socketpair()
+      made.push(...ends)
+      return ends
+    }
     try {
+      const [ours, theirs] = pair()
+      const [token, source] = pair()
       binding().send(source, Buffer.of(1), [])
       const fields = { checkMs: settings.checkMs, freezeMs: settings.freezeMs, drainMs: settings.drainMs }
       if (!successor.alive) return
       successor.send('transfer', { side: 'successor', ...fields }, [theirs, predecessor.pidfd, token])
       predecessor.send('transfer', { side: 'predecessor', ...fields }, [ours, successor.pidfd, token])
     } finally {
-      closeAll([ours, theirs, token, source])
+      closeAll(made)
     }
+  }
+
+  async #askBefore(): Promise<void> {
+    const { predecessor, settings } = this.#upgrade
+    this.#before = (await predecessor.ask(settings.checkMs)) ?? this.#before
   }
 
   /** All that the predecessor had is gone with it. */
   #noteLost(when: string): void {
+    if (this.#isLossNoted) return
     const before = this.#before
     const sessions = before?.sessions.reduce((sum, kind) => sum + kind.count, 0) ?? 0
     this.#isLossNoted = true
@@ -188,7 +214,7 @@ class Run {
     }
     await predecessor.stop(EXIT_GRACE_MS)
     const { successor } = this.#upgrade
-    const moved = this.#facts.active?.sessions ?? 0
+    const moved = this.#facts.active?.sessions ?? this.#facts.committed?.moved ?? 0
     if (!successor.alive) this.#drop(`the successor ${successor.ending} after commit`, moved)
     this.#drainMs = nowMs() - begunMs
   }

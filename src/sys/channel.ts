@@ -20,6 +20,11 @@ export interface Packet {
 export interface ChannelHandler {
   /** Owns the descriptors of the packet. */
   onPacket(packet: Packet): void
+  /**
+   * A message came whose descriptors did not fit into this process (RLIMIT_NOFILE): it is lost, and the channel goes on.
+   * Without this handler it ends.
+   */
+  onTruncated?(): void
   /** End of file, or the error that ended it. Called once; the channel is closed by then. */
   onEnd(error?: Error): void
 }
@@ -123,6 +128,10 @@ export class Channel {
       try {
         packet = this.#tryReceive()
       } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ECTRUNC' && this.#handler?.onTruncated !== undefined) {
+          this.#handler.onTruncated()
+          continue
+        }
         this.close()
         this.#handler?.onEnd(error as Error)
         return

@@ -9,6 +9,8 @@ import { readSealed, writeSealed } from './memfd.js'
 export interface LinkHandler<T extends MessageTable> {
   /** Owns the descriptors of the message. */
   onMessage(message: Message<T>): void
+  /** See ChannelHandler. */
+  onTruncated?(): void
   /** End of file (`undefined`), or what was wrong: the link is closed by then. */
   onEnd(error?: HandoverError): void
 }
@@ -21,7 +23,11 @@ export class Link<T extends MessageTable> {
   readonly #table: T
   readonly #peer: MessageRow['from']
   #sent = 0
-  #received = 0
+  /**
+   * The number that must come next. Unknown after a packet that did not check out: nobody knows whether the peer counted
+   * it, and a predecessor without the token that missed `active` would wait for the death of a successor that serves.
+   */
+  #due: number | undefined = 0
 
   /** Takes over `fd`. `peer` is who is at the other end. */
   constructor(fd: number, table: T, peer: MessageRow['from']) {
@@ -52,6 +58,12 @@ export class Link<T extends MessageTable> {
         }
         handler.onMessage(message)
       },
+      ...(handler.onTruncated && {
+        onTruncated: () => {
+          this.#due = undefined
+          handler.onTruncated?.()
+        },
+      }),
       onEnd: (error) => {
         const what =
           error &&
@@ -135,14 +147,18 @@ export class Link<T extends MessageTable> {
     const { bytes, descriptors } = packet
     let handedOn = false
     try {
-      const header = readHeader(bytes, descriptors.length, this.#received++)
+      const header = readHeader(bytes, descriptors.length, this.#due)
+      this.#due = header.sequence + 1
       const body = header.external ? readSealed(descriptors[0] as number, header.length) : bytes.subarray(HEADER_BYTES)
       const { kind, fields } = decodeBody(this.#table, this.#peer, body, header.descriptors)
       if (header.external) closeAll(descriptors.splice(0, 1))
       handedOn = true
       return { kind, fields, descriptors } as Message<T>
     } finally {
-      if (!handedOn) closeAll(descriptors)
+      if (!handedOn) {
+        closeAll(descriptors)
+        this.#due = undefined
+      }
     }
   }
 }

@@ -40,10 +40,10 @@ export function writeHeader(into: Buffer, header: Header): void {
 /**
  * Reads and checks the header of a whole message.
  * @param received how many descriptors came with it.
- * @param expected the sequence number that must come next.
+ * @param expected the sequence number that must come next; any will do where it is not known.
  * @throws HandoverError HANDOVER_MESSAGE_INVALID
  */
-export function readHeader(message: Buffer, received: number, expected: number): Header {
+export function readHeader(message: Buffer, received: number, expected: number | undefined): Header {
   if (message.length < HEADER_BYTES) invalid(`it has ${message.length} bytes, the header alone has ${HEADER_BYTES}`)
   if (message.readUInt32BE(0) !== MAGIC) invalid('it does not begin with HNDO')
   const version = message.readUInt8(4)
@@ -56,7 +56,8 @@ export function readHeader(message: Buffer, received: number, expected: number):
     invalid(`it names ${descriptors}${external ? ' and a memfd' : ''}, but ${received} descriptors came`)
   }
   const sequence = message.readUInt32BE(8)
-  if (sequence !== expected) invalid(`its sequence number is ${sequence}, expected ${expected}`)
+  if (expected !== undefined && sequence !== expected)
+    invalid(`its sequence number is ${sequence}, expected ${expected}`)
   const length = message.readUInt32BE(12)
   if (length > MAX_BODY_BYTES) invalid(`a body of ${length} bytes is over the limit of ${MAX_BODY_BYTES}`)
   const inline = message.length - HEADER_BYTES

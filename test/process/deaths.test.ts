@@ -62,9 +62,12 @@ t.test('the predecessor is killed while the successor starts: the successor serv
   kill(successor, 'SIGUSR2')
   const { exitCode, json } = await upgrade
   t.equal(exitCode, 0)
-  t.match(json, { outcome: 'committed', to: { release: '2', pid: successor }, sessions: { moved: 0, dropped: 1 } })
+  t.match(json, { outcome: 'committed', to: { release: '2', pid: successor }, sessions: { moved: 0 } })
+  const { dropped } = json!.sessions
+  // The prober's last connection may have been there when the upgrade began.
+  t.ok([load.clients.length, load.clients.length + 1].includes(dropped), `${dropped} dropped`)
   t.match(json?.reasons, [
-    { of: 'dropped', reason: 'the predecessor was killed by SIGKILL before the transfer', count: 1 },
+    { of: 'dropped', reason: 'the predecessor was killed by SIGKILL before the transfer', count: dropped },
   ])
   t.equal(json?.reasons.length, 1, 'said once', { reasons: json?.reasons })
   t.match(await queued, { release: '2', pid: successor }, 'who came meanwhile has waited in the backlog')

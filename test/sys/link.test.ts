@@ -232,3 +232,22 @@ t.test('a valid message, then an invalid one: the first is delivered', async (t)
     ['commit'],
   )
 })
+
+for (const counted of [0, 1]) {
+  t.test(`the word behind what is no frame is understood, counted by the peer or not: ${counted}`, (t) => {
+    const [fd, other] = pair(t)
+    const link: TransferLink = new Link(other, TRANSFER, 'predecessor')
+    t.teardown(() => link.close())
+    b.send(fd, Buffer.from('garbage'), [])
+    b.send(fd, framed(commit, { sequence: counted }), [])
+    b.send(fd, framed(commit, { sequence: counted }), [])
+    t.equal(link.receiveBefore(nowMs()).kind, 'invalid')
+    t.equal(link.receiveBefore(nowMs()).kind, 'commit')
+    t.match(
+      link.receiveBefore(nowMs()),
+      { kind: 'invalid', reason: /sequence number/ },
+      'and the row goes on from there',
+    )
+    t.end()
+  })
+}

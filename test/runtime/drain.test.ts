@@ -1,0 +1,50 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import t, { type Test } from 'tap'
+import { drain } from '../../src/runtime/drain.js'
+
+/** The server's ends of some connections, and the clients'. */
+async function connections(t: Test, count: number): Promise<{ sockets: Socket[]; clients: Socket[] }> {
+  const sockets: Socket[] = []
+  const server = createServer((socket) => sockets.push(socket.resume())).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const clients: Socket[] = []
+  while (clients.length < count) {
+    const accepted = once(server, 'connection')
+    const client = connect(port, '127.0.0.1').resume()
+    await Promise.all([once(client, 'connect'), accepted])
+    clients.push(client)
+  }
+  server.close()
+  t.teardown(() => {
+    for (const socket of [...sockets, ...clients]) socket.destroy()
+  })
+  return { sockets, clients }
+}
+
+t.test('nothing to drain', async (t) => {
+  t.same(await drain(new Set(), 10_000), { drained: 0, dropped: 0, reasons: [] })
+})
+
+t.test("what was destroyed just before is not counted, though its 'close' is still to come", async (t) => {
+  const { sockets } = await connections(t, 1)
+  const [socket] = sockets as [Socket]
+  socket.destroy()
+  t.equal(socket.closed, false)
+  t.same(await drain(new Set(sockets), 10_000), { drained: 0, dropped: 0, reasons: [] })
+})
+
+t.test('what ends by itself is drained, what does not is dropped', async (t) => {
+  const { sockets, clients } = await connections(t, 3)
+  const ended = once(clients[1]!, 'end')
+  const drained = drain(new Set(sockets), 50)
+  clients[0]!.end()
+  const { reasons, ...counts } = await drained
+  t.same(counts, { drained: 1, dropped: 2 })
+  t.match(reasons, [
+    { count: 1, reason: /served to its end/ },
+    { count: 2, reason: /after 50 ms of drain/ },
+  ])
+  await ended
+})

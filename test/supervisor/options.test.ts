@@ -1,0 +1,16 @@
+import t from 'tap'
+import { settingsOf } from '../../src/supervisor/options.js'
+
+const release = { command: ['node'], cwd: '/' }
+
+t.test('the defaults the README names', async (t) => {
+  const { logger, ...rest } = settingsOf({ release })
+  t.same(rest, { release, readyTimeoutMs: 30_000, drainMs: 30_000, freezeMs: 5_000, checkMs: 10_000, maxCrashes: 5 })
+  for (const level of ['debug', 'info', 'warn', 'error'] as const) t.equal(logger[level]({}, ''), undefined)
+})
+
+t.test('what is given is taken, zero too', async (t) => {
+  const given = { release, readyTimeoutMs: 1, drainMs: 0, freezeMs: 2, checkMs: 3, maxCrashes: 1 }
+  const { logger: _, ...rest } = settingsOf(given)
+  t.same(rest, given)
+})
