@@ -48,6 +48,11 @@ export class Player {
     return !this.#isSpent && !this.hasExited && !['Z', 'T', undefined].includes(this.state)
   }
 
+  /** Resolves when it follows scripts: before, its own start would count against the deadlines of the other side. */
+  async ready(): Promise<void> {
+    await until(() => this.#lines.includes('ready'), 'a peer to begin')
+  }
+
   /** One letter of proc(5). */
   get state(): string | undefined {
     return processFact(this.pid)?.state

@@ -102,6 +102,7 @@ const nextPlayer = players(t)
 
 async function run(t: Test, acts: readonly string[], deadlines = PATIENT, source = new FakeSource()): Promise<Run> {
   const peer = nextPlayer()
+  await peer.ready()
   const before = openDescriptors()
   const part = peer.play('successor', acts)
   let wasDead = false

@@ -86,6 +86,7 @@ const nextPlayer = players(t)
 
 async function run(t: Test, acts: readonly string[], deadlines = PATIENT, sink = new FakeSink()): Promise<Run> {
   const peer = nextPlayer()
+  await peer.ready()
   const before = openDescriptors()
   const part = peer.play('predecessor', acts)
   let wasDead = false
