@@ -7,7 +7,7 @@ import { MAX_TEXT } from '../../src/wire/fields.js'
 import { FRAME_VERSION, HEADER_BYTES, MAX_BODY_BYTES, MAX_INLINE_BYTES } from '../../src/wire/frame.js'
 import { CONTROL, PROTOCOL_VERSION, TRANSFER } from '../../src/wire/messages.js'
 import { MAX_DEPTH } from '../../src/wire/plain.js'
-import { MAX_BATCH } from '../../src/wire/session-record.js'
+import { MAX_BATCH, MAX_UPDATE } from '../../src/wire/session-record.js'
 import { compiled } from '../harness/child.js'
 import { messagesTable, phasesTable, piecesTable } from './tables.js'
 
@@ -59,6 +59,7 @@ t.test('numbers', async (t) => {
   const limits = tableBelow('## Limits').join('\n')
   const has = (words: string): unknown => t.ok(limits.includes(words), words)
   has(`descriptors, of a batch | ${MAX_BATCH} |`)
+  has(`changes of an update, ids of a \`gone\` | ${MAX_UPDATE.toLocaleString('en')} |`)
   has(`body inside the datagram | ${MAX_INLINE_BYTES / 1024} KiB |`)
   has(`body of a message | ${MAX_BODY_BYTES / 1024 ** 2} MiB |`)
   has(`shared state | ${MAX_STATE_BYTES / 1024 ** 2} MiB |`)

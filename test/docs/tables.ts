@@ -2,7 +2,7 @@
 import { PHASES, type Phase, type Side, type Step } from '../../src/transfer/phases.js'
 import * as fields from '../../src/wire/fields.js'
 import type { MessageTable } from '../../src/wire/messages.js'
-import { isSessionRecord } from '../../src/wire/session-record.js'
+import { isSessionRecord, isSessionUpdate } from '../../src/wire/session-record.js'
 
 /** The parts of a valibot schema that are read here. */
 interface Schema {
@@ -40,7 +40,8 @@ export function typeOf(schema: Schema, isPiece = false): string {
     case 'picklist':
       return schema.options!.map((option) => `"${option}"`).join(' or ')
     case 'custom':
-      return schema.check === isSessionRecord || /isSessionRecord/.test(String(schema.check)) ? 'record' : 'byte string'
+      if (schema.check === isSessionRecord) return 'record'
+      return schema.check === isSessionUpdate ? 'change' : 'byte string'
     default:
       return schema.type
   }
