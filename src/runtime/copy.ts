@@ -41,6 +41,8 @@ export class SessionCopy implements Copy, Follower {
   /** In the order they were opened. */
   readonly #known = new Map<Socket, Known>()
   readonly #fresh = new Map<Socket, { kind: Kind; entry: Entry }>()
+  /** Those of them that were there when the round began: others may come for ever. */
+  readonly #due = new Set<Socket>()
   readonly #dirty = new Set<Socket>()
   readonly #gone: number[] = []
   readonly #stateChecksums = new Map<string, number>()
@@ -57,7 +59,10 @@ export class SessionCopy implements Copy, Follower {
     this.#isMovable = transport.unsupported() === undefined
     if (!this.#isMovable) return
     for (const kind of sessions.kinds.values())
-      for (const [socket, entry] of kind.entries) this.opened(kind, socket, entry)
+      for (const [socket, entry] of kind.entries) {
+        this.opened(kind, socket, entry)
+        this.#due.add(socket)
+      }
     sessions.follower = this
   }
 
@@ -74,7 +79,10 @@ export class SessionCopy implements Copy, Follower {
     if (known !== undefined) this.#gone.push(known.entry.id)
     this.#known.delete(socket)
     this.#fresh.delete(socket)
+    this.#due.delete(socket)
     this.#dirty.delete(socket)
+    // It may have left, and live on.
+    this.#transport.unwatch(socket)
   }
 
   *states(when: 'copy' | 'freeze'): Iterable<CapturedState> {
@@ -93,12 +101,19 @@ export class SessionCopy implements Copy, Follower {
 
   next(): Part | undefined {
     const untilMs = nowMs() + SLICE_MS
+    const describe = (socket: Socket) => this.#transport.describe(socket)
     for (;;) {
-      if (this.#gone.length > 0) return { kind: 'gone', ids: this.#gone.splice(0, MAX_UPDATE) }
-      if (this.#fresh.size > 0) return this.#batch((socket) => this.#transport.describe(socket), untilMs)
-      if (this.#round.length === 0 && !this.#beginRound()) return undefined
-      const changes = this.#changes((socket) => this.#transport.describe(socket), untilMs)
-      if (changes.length > 0) return { kind: 'update', changes }
+      if (this.#round.length > 0) {
+        const changes = this.#changes(describe, untilMs)
+        if (changes.length > 0) return { kind: 'update', changes }
+      } else if (this.#due.size > 0) {
+        const part = this.#batch(describe, untilMs)
+        if (part.records.length > 0) return part
+      } else if (!this.#beginRound()) {
+        return undefined
+      } else if (this.#gone.length > 0) {
+        return { kind: 'gone', ids: this.#gone.splice(0, MAX_UPDATE) }
+      }
     }
   }
 
@@ -150,10 +165,11 @@ export class SessionCopy implements Copy, Follower {
 
   #beginRound(): boolean {
     const isLate = this.#rounds >= MAX_ROUNDS || nowMs() - this.#begunMs > MAX_COPY_MS
-    if (this.#dirty.size <= LITTLE || isLate) return false
+    if (this.#dirty.size + this.#fresh.size + this.#gone.length <= LITTLE || isLate) return false
     this.#rounds++
     this.#round = [...this.#dirty].reverse()
     this.#dirty.clear()
+    for (const socket of this.#fresh.keys()) this.#due.add(socket)
     return true
   }
 
@@ -165,6 +181,7 @@ export class SessionCopy implements Copy, Follower {
     const kinds = [...this.#sessions.kinds.values()]
     for (const [socket, { kind, entry }] of this.#fresh) {
       this.#fresh.delete(socket)
+      this.#due.delete(socket)
       if (socket.destroyed) continue
       const choice = chosenFor(kind, this.#accept)
       const { descriptor, described, bytes } = describeOne(describe, socket, choice)
