@@ -26,6 +26,8 @@ interface Known {
   readonly kind: Kind
   readonly entry: Entry
   readonly choice: Choice
+  /** Restored while it is served. */
+  readonly isEarly: boolean
   /** Of the state the successor has; undefined while it has none. */
   checksum: number | undefined
   stamp: number
@@ -87,7 +89,7 @@ export class SessionCopy implements Copy, Follower {
 
   *states(when: 'copy' | 'freeze'): Iterable<CapturedState> {
     // Before the freeze only kinds that are restored early need them; for all others the one instant is the freeze.
-    if (when === 'copy' && ![...this.#sessions.kinds.values()].some(({ definition }) => definition.precopy)) return
+    if (when === 'copy' && ![...this.#sessions.kinds.values()].some((kind) => this.#isEarly(kind))) return
     for (const choice of this.#accept.states) {
       const definition = this.#states.definitions.get(choice.name)
       if (definition === undefined) continue
@@ -163,6 +165,12 @@ export class SessionCopy implements Copy, Follower {
     }
   }
 
+  /** Both sides must follow changes: a successor that cannot would keep what it was given first. */
+  #isEarly({ name, definition }: Kind): boolean {
+    if (definition.precopy === undefined) return false
+    return this.#accept.sessions.some((choice) => choice.name === name && choice.early === true)
+  }
+
   #beginRound(): boolean {
     const isLate = this.#rounds >= MAX_ROUNDS || nowMs() - this.#begunMs > MAX_COPY_MS
     if (this.#dirty.size + this.#fresh.size + this.#gone.length <= LITTLE || isLate) return false
@@ -186,9 +194,10 @@ export class SessionCopy implements Copy, Follower {
       const choice = chosenFor(kind, this.#accept)
       const { descriptor, described, bytes } = describeOne(describe, socket, choice)
       const { definition } = kind
-      // Without precopy a session is captured, and restored, at the one instant only.
+      const isEarly = this.#isEarly(kind)
+      // Unless it is restored early a session is captured, and restored, at the one instant only.
       const envelope =
-        isFinal || definition.precopy !== undefined
+        isFinal || isEarly
           ? captureOne(kind.name, choice, definition, () => definition.capture(socket, entry.session))
           : undefined
       records.push([entry.id, kinds.indexOf(kind), envelope?.bytes ?? null, envelope?.checksum ?? 0, described])
@@ -197,10 +206,11 @@ export class SessionCopy implements Copy, Follower {
         kind,
         entry,
         choice,
+        isEarly,
         checksum: envelope?.checksum,
         stamp: this.#transport.stamp(socket),
       })
-      if (!isFinal && definition.precopy !== undefined) this.#transport.watch(socket, () => this.#dirty.add(socket))
+      if (!isFinal && isEarly) this.#transport.watch(socket, () => this.#dirty.add(socket))
       size += bytes + (envelope?.bytes.length ?? 0)
       if (records.length === MAX_BATCH || size >= PART_BYTES || nowMs() >= untilMs) break
     }
@@ -231,7 +241,7 @@ export class SessionCopy implements Copy, Follower {
     describe: (socket: Socket) => Description,
     isFinal: boolean,
   ): { update: SessionUpdate; bytes: number } | undefined {
-    const { kind, entry, choice } = known
+    const { kind, entry, choice, isEarly } = known
     const { definition } = kind
     const stamp = this.#transport.stamp(socket)
     const isSocketStale =
@@ -243,7 +253,7 @@ export class SessionCopy implements Copy, Follower {
     known.stamp = stamp
     let state: SessionUpdate[1] = null
     let checksum = 0
-    if (isFinal || definition.precopy !== undefined) {
+    if (isFinal || isEarly) {
       const envelope = captureOne(kind.name, choice, definition, () => definition.capture(socket, entry.session))
       if (envelope.checksum !== known.checksum) {
         known.checksum = envelope.checksum

@@ -44,7 +44,8 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
         offered.flatMap(({ name, writes, sessions: count }): Choice[] => {
           const definition = find(name)
           const version = definition && commonVersion(writes, readableVersions(definition))
-          if (version !== undefined) return [{ name, version }]
+          const isEarly = what === 'session kind' && definitionOf(name)?.precopy !== undefined
+          if (version !== undefined) return [isEarly ? { name, version, early: true } : { name, version }]
           // Nothing of this kind is alive: nothing can be lost.
           if (what === 'session kind' && count === 0) return []
           const reason = definition
@@ -71,7 +72,7 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
       refusing(choice, `restore of shared state ${choice.name} failed`, () => {
         const definition = states.definitions.get(choice.name)
         if (definition === undefined) throw new Error('it is not declared')
-        notPromise(definition.restore(stepUp(definition, openState({ bytes, checksum }), choice.version)))
+        notPromise('restore', definition.restore(stepUp(definition, openState({ bytes, checksum }), choice.version)))
       })
     },
 
@@ -103,9 +104,10 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
       if (!one.isRestored) restore(id, one, state, checksum)
       else
         refusing(choice, `update of ${choice.name} failed`, () => {
-          const session = kind.entries.get(socket.socket)?.session
+          const entry = kind.entries.get(socket.socket)
+          if (entry === undefined) return
           const captured = stepUp(kind.definition, openState({ bytes: state, checksum }), choice.version)
-          notPromise(kind.definition.precopy?.update(socket.socket, session, captured))
+          notPromise('update', kind.definition.precopy?.update(socket.socket, entry.session, captured))
         })
     },
 
@@ -113,11 +115,15 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
       const one = held.get(id)
       if (one === undefined) return
       held.delete(id)
-      const { socket, kind, isRestored } = one
-      const session = kind.entries.get(socket.socket)?.session
+      const { socket, kind, choice, isRestored } = one
+      const entry = kind.entries.get(socket.socket)
       socket.discard()
       kind.entries.delete(socket.socket)
-      if (isRestored) kind.definition.precopy?.forget(socket.socket, session)
+      // Without an entry the app has given it up by itself, and knows.
+      if (!isRestored || entry === undefined) return
+      refusing(choice, `forget of ${choice.name} failed`, () =>
+        notPromise('forget', kind.definition.precopy?.forget(socket.socket, entry.session)),
+      )
     },
 
     complete() {
@@ -153,7 +159,7 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
       socket.prepare()
       const captured = stepUp(kind.definition, openState({ bytes, checksum }), choice.version)
       const session = kind.definition.restore(socket.socket, captured)
-      notPromise(session)
+      notPromise('restore', session)
       one.isRestored = true
       // Code that serves new and restored sockets alike may have opened the session itself.
       if (!kind.entries.has(socket.socket)) sessions.add(kind, socket.socket, { id, session })
@@ -195,8 +201,8 @@ function refusing<R>(choice: Choice, what: string, run: () => R): R {
   }
 }
 
-function notPromise(value: unknown): void {
+function notPromise(what: string, value: unknown): void {
   if (!(value instanceof Promise)) return
   value.catch(() => undefined)
-  throw new Error('it returned a promise; restore is synchronous, since the clients wait for it')
+  throw new Error(`it returned a promise; ${what} is synchronous, since the clients wait for it`)
 }

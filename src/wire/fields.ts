@@ -23,7 +23,8 @@ export type ReasonFields = v.InferOutput<typeof reason>
 /** A session kind or shared state: the versions it can write, the newest first, or read. */
 export const offered = v.object({ name, writes: v.pipe(v.array(version), v.maxLength(1000)), sessions: count })
 export const readable = v.object({ name, reads: v.pipe(v.array(version), v.maxLength(1000)) })
-export const chosen = v.object({ name, version })
+/** `early`: of a session kind that the successor can restore while it is still served, and bring up to date. */
+export const chosen = v.object({ name, version, early: v.optional(v.boolean()) })
 
 /** p50, p99 and max of the time from the freeze to a session being live, in milliseconds. */
 export const pause = v.object({ p50: milliseconds, p99: milliseconds, max: milliseconds })

@@ -63,7 +63,10 @@ export const EXAMPLES: Record<string, Record<string, Fields[]>> = {
         descriptors: 5,
       },
     ],
-    accept: [{ protocol: 1, sessions: [{ name: 'chat', version: 1 }], states: [{ name: 'rooms', version: 1 }] }],
+    accept: [
+      { protocol: 1, sessions: [{ name: 'chat', version: 1 }], states: [{ name: 'rooms', version: 1 }] },
+      { protocol: 1, sessions: [{ name: 'chat', version: 1, early: true }], states: [] },
+    ],
     refuse: [{ reasons }],
     state: [{ name: 'rooms', bytes: Buffer.from([0xa0]), checksum: 0 }],
     batch: [
