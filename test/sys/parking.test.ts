@@ -1,0 +1,169 @@
+/** Real sockets, held in an epoll set until commit. */
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import t, { type Test } from 'tap'
+import { binding } from '../../src/sys/binding.js'
+import { Parking } from '../../src/sys/parking.js'
+import { until } from '../harness/timeout.js'
+import { openDescriptors } from './descriptors.js'
+
+const b = binding()
+
+/** Connections: the clients' ends, and descriptors of the servers' ends that nobody else reads. */
+async function connections(t: Test, count: number): Promise<{ clients: Socket[]; fds: number[] }> {
+  const server = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const clients: Socket[] = []
+  const fds: number[] = []
+  while (clients.length < count) {
+    const accepted = once(server, 'connection')
+    const client = connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => undefined)
+    const [socket] = (await accepted) as [Socket & { _handle: { fd: number } }]
+    clients.push(client)
+    fds.push(b.duplicate(socket._handle.fd))
+    socket.destroy()
+  }
+  server.close()
+  t.teardown(() => {
+    for (const client of clients) client.destroy()
+    for (const fd of fds) b.close(fd)
+  })
+  return { clients, fds }
+}
+
+/** Parks all, and tells who wakes, in order. A wake leaves, as the owner of a socket does. */
+function parked(fds: readonly number[]): { parking: Parking; woken: number[]; turns: number[] } {
+  const parking = new Parking()
+  const woken: number[] = []
+  const turns: number[] = []
+  let turn = 0
+  const count = (): void => {
+    turn++
+    setImmediate(count).unref()
+  }
+  count()
+  for (const [index, fd] of fds.entries())
+    parking.park(fd, () => {
+      parking.leave(fd)
+      woken.push(index)
+      turns.push(turn)
+      // As long as it takes to make a socket ready to be read, on a slow day: a slice holds few of them.
+      for (const from = performance.now(); performance.now() - from < 0.2; );
+    })
+  return { parking, woken, turns }
+}
+
+const all = (woken: number[], count: number): Promise<void> =>
+  until(
+    () => woken.length === count,
+    () => `${count} to wake, ${woken.length} did`,
+  )
+
+t.test('nobody wakes before commit, whatever comes; then everybody does, once, in slices', async (t) => {
+  const { clients, fds } = await connections(t, 50)
+  const { parking, woken, turns } = parked(fds)
+  clients[7]!.write('early')
+  await until(() => b.queueSizes(fds[7]!).receive === 5, 'the bytes to come')
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+  t.same(woken, [])
+  t.equal(parking.isLive, false)
+  parking.goLive()
+  t.equal(parking.isLive, true)
+  t.same(woken, [], 'not in the turn of the commit itself')
+  await all(woken, 50)
+  t.same(
+    [...woken].sort((one, other) => one - other),
+    [...fds.keys()],
+  )
+  t.ok(new Set(turns).size > 5, `the loop turned between them: ${new Set(turns).size} slices`)
+})
+
+t.test('those that can be read wake before those that cannot', async (t) => {
+  const { clients, fds } = await connections(t, 60)
+  const { parking, woken } = parked(fds)
+  clients[55]!.write('x')
+  clients[57]!.end()
+  clients[59]!.resetAndDestroy()
+  await until(
+    () =>
+      b
+        .poll(
+          fds,
+          fds.map(() => 1),
+          0,
+        )
+        .filter((events) => events !== 0).length === 3,
+    'three to be ready',
+  )
+  parking.goLive()
+  await all(woken, 60)
+  for (const index of [55, 57, 59]) t.ok(woken.indexOf(index) < 30, `${index} woke as number ${woken.indexOf(index)}`)
+})
+
+t.test('what becomes readable after commit wakes at once', async (t) => {
+  const { clients, fds } = await connections(t, 200)
+  const { parking, woken } = parked(fds)
+  parking.goLive()
+  clients[199]!.write('x')
+  await all(woken, 200)
+  t.ok(woken.indexOf(199) < 199, `it woke as number ${woken.indexOf(199)}`)
+})
+
+t.test('who has left is not woken, and may be closed', async (t) => {
+  const { clients, fds } = await connections(t, 3)
+  const { parking, woken } = parked(fds)
+  clients[0]!.write('x')
+  parking.leave(fds[0]!)
+  parking.leave(fds[0]!)
+  parking.goLive()
+  await all(woken, 2)
+  t.same([...woken].sort(), [1, 2])
+})
+
+t.test('who leaves while others are woken', async (t) => {
+  const { clients, fds } = await connections(t, 3)
+  const parking = new Parking()
+  const woken: number[] = []
+  for (const [index, fd] of fds.entries())
+    parking.park(fd, () => {
+      for (const each of fds) parking.leave(each)
+      woken.push(index)
+    })
+  for (const client of clients) client.write('x')
+  await until(
+    () =>
+      b
+        .poll(
+          fds,
+          fds.map(() => 1),
+          0,
+        )
+        .every((events) => events !== 0),
+    'all to be ready',
+  )
+  const before = openDescriptors()
+  parking.goLive()
+  await until(() => openDescriptors() < before, 'the set to be closed')
+  t.equal(woken.length, 1)
+})
+
+t.test('nothing stays open: after all are woken, closed before commit, or with nobody in it', async (t) => {
+  const { fds } = await connections(t, 5)
+  const before = openDescriptors()
+  const { parking, woken } = parked(fds)
+  t.equal(openDescriptors(), before + 1)
+  parking.goLive()
+  await all(woken, 5)
+  await until(() => openDescriptors() === before, 'the set to be closed')
+
+  const aborted = parked(fds)
+  aborted.parking.close()
+  aborted.parking.close()
+  for (const fd of fds) aborted.parking.leave(fd)
+  t.equal(openDescriptors(), before)
+
+  const empty = new Parking()
+  empty.goLive()
+  await until(() => openDescriptors() === before, 'the empty set to be closed')
+  t.same(aborted.woken, [])
+})
