@@ -44,7 +44,7 @@ export const PHASES = {
       },
     },
     copy: {
-      does: 'serves; sends sessions and what changes of them, in slices, until little is left',
+      does: 'serves; sends sessions and what changes of them, in slices, until little is left and all is acknowledged',
       owns: true,
       deadline: 'check',
       on: {

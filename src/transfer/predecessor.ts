@@ -98,9 +98,13 @@ export class Predecessor {
       const copy = this.#source.copy(accept)
       this.#copy = copy
       for (const state of copy.states('copy')) this.#link.send('state', this.#noteState(state))
-      for (let part = copy.next(); part !== undefined; part = copy.next()) {
-        this.#send(part, (kind, fields, descriptors) => this.#link.send(kind, fields, descriptors))
-        await this.#turn()
+      for (;;) {
+        const part = copy.next()
+        // What the successor has still to build would lie inside the pause.
+        if (part === undefined && this.#acknowledged === this.#ledger.parts) break
+        if (part !== undefined)
+          this.#send(part, (kind, fields, descriptors) => this.#link.send(kind, fields, descriptors))
+        await this.#turn(part === undefined ? 0 : WINDOW_PARTS - 1)
         if (this.#phase !== 'copy') return
       }
       clearTimeout(this.#timer)
@@ -111,10 +115,10 @@ export class Predecessor {
     }
   }
 
-  /** Lets the app run, and waits while too much is under way. */
-  async #turn(): Promise<void> {
+  /** Lets the app run, and waits while more than `most` parts are under way. */
+  async #turn(most: number): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve))
-    while (this.#phase === 'copy' && this.#ledger.parts - this.#acknowledged >= WINDOW_PARTS) {
+    while (this.#phase === 'copy' && this.#ledger.parts - this.#acknowledged > most) {
       await new Promise<void>((resolve) => {
         this.#onRoom = resolve
       })

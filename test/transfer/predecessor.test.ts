@@ -230,6 +230,22 @@ t.test('acknowledgements out of order', async (t) => {
   notTaken(t, await run(t, twice), /"received" in phase transfer/)
 })
 
+t.test('nobody is frozen while the successor is still building', async (t) => {
+  const [last, ...first] = taken(BATCHES).reverse()
+  const acts = [
+    ...AGREED,
+    ...first.reverse(),
+    `pass ${SHORT_MS}`,
+    last!,
+    'expect freeze',
+    'expect state',
+    'send refuse',
+  ]
+  const { ending } = await run(t, acts)
+  t.equal(ending.outcome, 'refused')
+  if (ending.outcome === 'refused') t.ok((ending.pauseMs?.max ?? SHORT_MS) < SHORT_MS, `${ending.pauseMs?.max} ms`)
+})
+
 t.test('it serves while it copies: its event loop turns, until the freeze', async (t) => {
   let turns = 0
   const counting = setInterval(() => turns++, 1)
