@@ -9,6 +9,7 @@ import {
   abandon,
   descriptorOf,
   endReadableSilently,
+  endWritableSilently,
   hold,
   idleLeftMs,
   isBuffering,
@@ -75,8 +76,9 @@ export const netTransport: Transport = {
   isBuffering,
 
   stamp(socket) {
-    const flags = +socket.isPaused() | (+socket.writableEnded << 1) | (+socket.readableEnded << 2)
-    return (socket.timeout ?? 0) * 8 + flags
+    const { writableEnded, writableFinished, readableEnded } = socket
+    const flags = +socket.isPaused() | (+writableEnded << 1) | (+writableFinished << 2) | (+readableEnded << 3)
+    return (socket.timeout ?? 0) * 16 + flags
   },
 
   beginFreeze(): Freeze {
@@ -171,9 +173,10 @@ class HeldSocket implements Adopted {
     this.isWanted ||= state.unread.length > 0 || state.unsent.length > 0
     if (this.socket.destroyed) return
     if (state.readEnded && !before.readEnded) endReadableSilently(this.socket)
+    if (state.finSent && !before.finSent) endWritableSilently(this.socket)
     if (!restored) return
     this.#unsentFirst = state.unsent
-    if (state.writeEnded && !before.writeEnded) this.socket.end()
+    if (state.writeEnded && !before.writeEnded && !state.finSent) this.socket.end()
     if (state.paused && !before.paused) this.socket.pause()
     if (!state.paused && before.paused) this.socket.resume()
   }
@@ -195,9 +198,10 @@ class HeldSocket implements Adopted {
     // Once more: the app may have set others in the predecessor since the socket was copied.
     matchOptions(socket, binding().socketOptions(this.#descriptor))
     const { timeoutMs, idleAtMs, unread } = this.#state
-    // Unless `restore` has set a timeout of its own, the idle time goes on from where it was.
+    // Unless `restore` has set a timeout of its own, which begins now, the idle time goes on from where it was.
     if (timeoutMs > 0 && (socket.timeout ?? timeoutMs) === timeoutMs)
       resumeIdleTimer(socket, timeoutMs, idleAtMs - nowMs())
+    else if (socket.timeout !== undefined) socket.setTimeout(socket.timeout)
     apart(() => {
       // Not unshift(): that goes past the decoder, and an app that has set an encoding would be given bytes.
       if (unread.length > 0) socket.push(unread)

@@ -28,8 +28,15 @@ interface PrivateSocket {
   _peername?: object
   connecting: boolean
   _unrefTimer(): void
+  _onTimeout(): void
   _writeGeneric(writev: false, data: Uint8Array, encoding: 'buffer', callback: (error?: Error | null) => void): void
-  _writableState: { decodeStrings: boolean; getBuffer(): Buffered[] }
+  _writableState: {
+    decodeStrings: boolean
+    ending: boolean
+    ended: boolean
+    finished: boolean
+    getBuffer(): Buffered[]
+  }
   _readableState: {
     buffer: ArrayLike<Uint8Array | string> & Iterable<Uint8Array | string>
     bufferIndex?: number
@@ -176,11 +183,13 @@ export interface Gate {
 /**
  * Holds an adopted socket still: reads and writes wait for `release`, exactly as they do in Node for a socket that is
  * still connecting (lib/net.js: _writeGeneric, _read and _final ask `connecting`, and wait for 'connect'). That question is
- * also how a socket is noticed that is used first thing after commit. Addresses stay known.
+ * also how a socket is noticed that is used first thing after commit. Addresses stay known. A timeout the app sets does not
+ * fire: the client is served elsewhere, and is not idle; whoever releases the socket sets it again.
  */
 export function hold(socket: net.Socket, peer: object | undefined, gate: Gate): void {
   // The kernel no longer knows the peer of a reset connection, and while connecting Node does not ask.
   if (socket.remoteAddress === undefined && peer !== undefined) inside(socket)._peername = peer
+  inside(socket)._onTimeout = ignore
   Object.defineProperty(socket, 'connecting', {
     configurable: true,
     enumerable: true,
@@ -199,8 +208,9 @@ export function hold(socket: net.Socket, peer: object | undefined, gate: Gate): 
   })
 }
 
-/** `connecting` is an ordinary field again. */
+/** `connecting` is an ordinary field again, and timeouts fire. */
 export function settle(socket: net.Socket, connecting: boolean): void {
+  Reflect.deleteProperty(socket, '_onTimeout')
   Object.defineProperty(socket, 'connecting', {
     configurable: true,
     enumerable: true,
@@ -286,6 +296,14 @@ export function endReadableSilently(socket: net.Socket): void {
   state.endEmitted = true
 }
 
+/** The same of the writable side: the FIN is out, and the app has had its 'finish'. */
+export function endWritableSilently(socket: net.Socket): void {
+  const state = inside(socket)._writableState
+  state.ending = true
+  state.ended = true
+  state.finished = true
+}
+
 /** Hands bytes to libuv ahead of everything the stream holds, right before a held socket is released. */
 export function writeFirst(socket: net.Socket, bytes: Uint8Array): void {
   inside(socket).connecting = false
@@ -339,8 +357,8 @@ function selfTest(): string | undefined {
     if (typeof (process as unknown as PrivateProcess)._getActiveRequests !== 'function')
       return 'process._getActiveRequests'
     if (typeof (net as unknown as PrivateNet)._createServerHandle !== 'function') return 'net._createServerHandle'
-    if (typeof inside(socket)._unrefTimer !== 'function' || typeof inside(socket)._writeGeneric !== 'function')
-      return 'net.Socket hooks'
+    for (const hook of ['_unrefTimer', '_onTimeout', '_writeGeneric'] as const)
+      if (typeof inside(socket)[hook] !== 'function') return `net.Socket ${hook}`
     socket.setTimeout(1000)
     const timer = timerOf(socket)
     if (typeof timer?._idleTimeout !== 'number' || typeof timer._idleStart !== 'number') return 'socket timer'
