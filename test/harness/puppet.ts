@@ -14,6 +14,8 @@ export interface StageOptions {
   readonly node?: string
   /** Options of `handover run`. */
   readonly options?: readonly string[]
+  /** Arguments of the puppet server. */
+  readonly args?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
 }
 
@@ -30,9 +32,9 @@ export class Stage {
     this.#control = control
   }
 
-  static async start(t: Teardown, { node, options = [], env = {} }: StageOptions = {}): Promise<Stage> {
+  static async start(t: Teardown, { node, options = [], args = [], env = {} }: StageOptions = {}): Promise<Stage> {
     const own = node === undefined ? [] : ['--node', node]
-    const command = ['node', PUPPET_SERVER]
+    const command = ['node', PUPPET_SERVER, ...args]
     const supervisor = startSupervisor(t, { command, env, options: [...own, ...options] })
     const [, , , , port, control] = await supervisor.child.line(new RegExp(`${READY.source} control=(\\d+)`))
     return new Stage(supervisor, Number(port), Number(control))
@@ -119,6 +121,16 @@ export class Puppet {
       session.arg = said.arg ?? null
     }
     await this.serve(set, { source: trick.toString(), arg: arg ?? null })
+  }
+
+  /** What runs on the server's end in each `update`: there is one in each transfer with pre-copy, at the freeze. */
+  async onUpdate(trick: Trick): Promise<void> {
+    const set: Trick<void, string> = (socket, session, { puppets }, source) => {
+      session.onUpdate = source
+      // From now on it differs at each look; this makes sure that somebody looks.
+      puppets.touch(socket)
+    }
+    await this.serve(set, trick.toString())
   }
 
   /** Waits until a fact is seen on the server's end. */
