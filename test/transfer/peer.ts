@@ -48,6 +48,10 @@ export class Player {
     return !this.#isSpent && !this.hasExited && !['Z', 'T', undefined].includes(this.state)
   }
 
+  async ready(): Promise<void> {
+    await until(() => this.#lines[0] === 'ready', 'the peer')
+  }
+
   /** One letter of proc(5). */
   get state(): string | undefined {
     return processFact(this.pid)?.state
@@ -103,11 +107,12 @@ export interface Part extends Words {
   readonly fence: Fence
 }
 
-/** Gives out one player for many parts, and a new one when the last is dead or about to be. */
-export function players(t: Teardown): () => Player {
+/** Gives out one player for many parts, and a new one when the last is dead or about to be. Its start is in no deadline. */
+export function players(t: Teardown): () => Promise<Player> {
   let current: Player | undefined
-  return () => {
+  return async () => {
     if (!current?.isFree) current = new Player(t)
+    await current.ready()
     return current
   }
 }

@@ -63,7 +63,7 @@ interface Run {
 const nextPlayer = players(t)
 
 async function run(t: Test, acts: readonly string[], deadlines = PATIENT, source = new FakeSource()): Promise<Run> {
-  const peer = nextPlayer()
+  const peer = await nextPlayer()
   const before = openDescriptors()
   const part = peer.play('successor', acts)
   let wasDead = false
