@@ -88,7 +88,7 @@ const FAILED: readonly Case[] = [
     name: 'end right after it said that it is ready',
     args: successor('--fault', 'exit-after-ready'),
     // Seen at the channel or at the process first.
-    reasons: [{ reason: /exited with code 45|closed its channel/ }],
+    reasons: [{ reason: /^the successor (exited with code 45|closed its channel)/ }],
     more: true,
   },
   {
