@@ -1,6 +1,6 @@
 /** One cell of the matrix: a supervisor of its own, an upgrade with one fault in it, and all that must hold after it. */
 import type { UpgradeResult } from '../../src/supervisor/result.js'
-import { descriptorSorts, zombiesOf } from '../harness/census.js'
+import { descriptorSorts, isRunning, zombiesOf } from '../harness/census.js'
 import { ask } from '../harness/prober.js'
 import { scaled, until, within } from '../harness/timeout.js'
 import { CLIENTS, Clients } from './clients.js'
@@ -23,8 +23,8 @@ export interface Baseline {
 
 export interface CellResult {
   readonly ending: Ending | undefined
-  /** What the result of the upgrade says of it. */
-  readonly reason: string
+  /** Why clients were closed, as the result of the upgrade says. */
+  readonly dropped: string | undefined
   /** What was not as it must be. */
   readonly red: readonly string[]
   readonly kinds: ReadonlySet<string>
@@ -48,7 +48,7 @@ export async function runCell(
   } finally {
     await run.close()
   }
-  return { ending: run.ending, reason: run.reason, red: run.red, kinds: run.injector.kinds, sorts: run.sorts }
+  return { ending: run.ending, dropped: run.dropped, red: run.red, kinds: run.injector.kinds, sorts: run.sorts }
 }
 
 class Run {
@@ -56,6 +56,7 @@ class Run {
   readonly injector: Injector
   ending: Ending | undefined
   reason = ''
+  dropped: string | undefined
   sorts: Baseline | undefined
   readonly #scenario: Scenario
   readonly #cell: Cell | undefined
@@ -139,6 +140,7 @@ class Run {
     else if (closed > 0) this.red.push(`${closed} of ${CLIENTS} clients were closed`)
     else this.ending = isFirst ? 'predecessor' : 'successor'
     this.reason = result?.reasons.map(({ reason }) => reason).join('; ') ?? ''
+    this.dropped = result?.reasons.find(({ of }) => of === 'dropped')?.reason
     if (this.#cell !== undefined && moment !== undefined && this.ending !== undefined) {
       const may = allowed(moment, this.#cell.column, this.injector.progress)
       if (!may.includes(this.ending)) this.red.push(`ended with "${this.ending}" where only ${may.join(' or ')} may be`)
@@ -177,9 +179,10 @@ class Run {
     for (let answers = 0; answers < 3; ) {
       try {
         const { pid } = await within(ask(this.#port), 'an answer to a new connection', scaled(5_000))
-        if (answers > 0 && pid !== serving) this.red.push(`both ${pid} and ${serving} serve`)
+        if (answers > 0 && pid !== serving && isRunning(serving)) this.red.push(`both ${pid} and ${serving} serve`)
+        // One that was about to be ended may have answered first.
+        answers = pid === serving ? answers + 1 : 1
         serving = pid
-        answers += 1
       } catch (error) {
         // Started again after a crash it takes a moment; the socket is open all along.
         if (performance.now() > giveUpAt) throw error

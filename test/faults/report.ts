@@ -4,6 +4,7 @@ import type { Outcome } from './matrix.js'
 import { COLUMNS, FAULTS, STEPS } from './steps.js'
 
 const MARKS = { successor: 'successor', predecessor: 'predecessor', closed: 'closed' } as const
+const LATE = 'the upgrade had ended; the supervisor logged the crash of the runtime and started it again'
 const LONGEST_REASON = 160
 
 export function report(outcomes: readonly Outcome[], seed: number, seconds: number): string {
@@ -55,11 +56,11 @@ function aligned([heading, ...rows]: string[][]): string[] {
   return [line(heading!), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)]
 }
 
-function mark({ ending, reason, red }: Outcome, notes: string[]): string {
+function mark({ ending, dropped, red }: Outcome, notes: string[]): string {
   const said = ending === undefined ? '?' : MARKS[ending]
   if (red.length > 0) return `**RED** ${said}`
   if (ending !== 'closed') return said
-  const note = inline(reason.replace(/\b\d+\b/g, 'N'))
+  const note = inline(dropped ?? LATE)
   if (!notes.includes(note)) notes.push(note)
   return `${said} [${notes.indexOf(note) + 1}](#reasons)`
 }

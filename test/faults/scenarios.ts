@@ -10,7 +10,10 @@ export interface Scenario {
   readonly leaves?: true
 }
 
-export const PLAIN = [process.execPath, SERVER]
+/** With so much in each session there are more batches than may be under way at once: the exchange has a middle. */
+const BALLAST = 400_000
+
+export const PLAIN = [process.execPath, SERVER, '--ballast', String(BALLAST)]
 
 export const SCENARIOS: readonly Scenario[] = [
   { name: 'all move', first: PLAIN, upgrade: PLAIN },

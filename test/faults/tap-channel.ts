@@ -6,6 +6,7 @@
 import childProcess, { type ChildProcess, type IOType, type SpawnOptions } from 'node:child_process'
 import { syncBuiltinESMExports } from 'node:module'
 import { binding } from '../../src/sys/binding.js'
+import { CONTROL } from '../../src/wire/messages.js'
 import { readMessage } from './packet.js'
 
 /** What the test process is told; the descriptors beside it are the ends to relay between. */
@@ -27,8 +28,9 @@ function tell(tapped: Tapped, descriptors: readonly number[]): void {
 }
 
 native.send = (fd, payload, descriptors) => {
-  // Of everything sent, this one kind carries three descriptors: channel, pidfd, token.
-  const { kind, fields } = descriptors.length === 3 ? readMessage({ bytes: payload, descriptors }) : { kind: '' }
+  // Most of what is sent has fewer descriptors, and need not be read. The channel is the first of these.
+  const { kind, fields } =
+    descriptors.length === CONTROL.transfer.descriptors ? readMessage({ bytes: payload, descriptors }) : { kind: '' }
   if (kind !== 'transfer') return send(fd, payload, descriptors)
   const [towardsRuntime, given] = native.socketpair()
   try {
