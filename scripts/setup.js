@@ -115,7 +115,8 @@ function compileTypescript() {
   const script = inRoot('node_modules/typescript/bin/tsc')
   run(process.execPath, [script, '-b', '--pretty', String(Boolean(process.stderr.isTTY))], 'Mend the errors above.')
   // npm does this for who installs the package; in a checkout "npx handover" runs the file itself.
-  chmodSync(inRoot('dist/src/cli/main.js'), 0o755)
+  const command = inRoot('dist/src/cli/main.js')
+  if (existsSync(command)) chmodSync(command, 0o755)
 }
 
 /** The output of a source that is gone would still be found, and run, as a test. */
