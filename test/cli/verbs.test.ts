@@ -142,6 +142,7 @@ t.test('one supervisor: each verb, each outcome, as text and as JSON', async (t)
     phases: [
       { phase: 'spawn', durationMs: Number },
       { phase: 'check' },
+      { phase: 'copy' },
       { phase: 'transfer' },
       { phase: 'vote' },
       { phase: 'commit' },
