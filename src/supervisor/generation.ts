@@ -6,6 +6,7 @@ import { messageOf } from '../errors.js'
 import { binding, POLLIN } from '../sys/binding.js'
 import { nowMs } from '../sys/clock.js'
 import { Link } from '../sys/link.js'
+import { descendsFrom } from '../sys/process-tree.js'
 import { CONTROL, type ControlMessage, type Fields, PROTOCOL_RANGE, PROTOCOL_VERSION } from '../wire/messages.js'
 import { programOf, type Release, runtimeEnvironment } from './release.js'
 import type { Side } from './result.js'
@@ -41,6 +42,8 @@ export class Generation extends EventEmitter<GenerationEvents> {
   readonly #role: 'first' | 'successor'
   readonly #answers = new Map<number, (status: Status) => void>()
   #pidfd: number | undefined
+  /** Of the runtime, when it is not the process that was started: `npm start`, a shell, tsx. It is the one to fence. */
+  #runtimePidfd: number | undefined
   #hello: Said<'hello'> | undefined
   #nextRequest = 1
 
@@ -81,7 +84,7 @@ export class Generation extends EventEmitter<GenerationEvents> {
       generation: this.number,
       release: this.#hello?.release ?? programOf(this.release).args[0] ?? '',
       node: this.#hello?.node ?? '',
-      pid: this.#child.pid ?? null,
+      pid: this.#hello?.pid ?? this.#child.pid ?? null,
     }
   }
 
@@ -96,8 +99,9 @@ export class Generation extends EventEmitter<GenerationEvents> {
 
   /** For the other side of a transfer. Stays this object's. */
   get pidfd(): number {
-    if (this.#pidfd === undefined) throw new Error(`generation ${this.number} has no process`)
-    return this.#pidfd
+    const pidfd = this.#runtimePidfd ?? this.#pidfd
+    if (pidfd === undefined) throw new Error(`generation ${this.number} has no process`)
+    return pidfd
   }
 
   send: Link<typeof CONTROL>['send'] = (kind, fields, descriptors) => this.#link.send(kind, fields, descriptors)
@@ -122,7 +126,10 @@ export class Generation extends EventEmitter<GenerationEvents> {
   }
 
   signal(name: 'SIGTERM' | 'SIGKILL'): void {
-    if (this.#pidfd !== undefined && this.alive) binding().pidfdSignal(this.#pidfd, constants.signals[name])
+    if (!this.alive) return
+    // A wrapper passes SIGTERM on, or not; SIGKILL it cannot.
+    const pidfds = name === 'SIGKILL' ? [this.#runtimePidfd, this.#pidfd] : [this.#runtimePidfd ?? this.#pidfd]
+    for (const pidfd of pidfds) if (pidfd !== undefined) binding().pidfdSignal(pidfd, constants.signals[name])
   }
 
   /** SIGTERM, and after `graceMs` SIGKILL; resolves when the process is gone. */
@@ -183,6 +190,12 @@ export class Generation extends EventEmitter<GenerationEvents> {
       )
       return
     }
+    if (hello.pid !== this.#child.pid && !this.#follow(hello.pid)) {
+      this.#onChannelEnd(
+        `it says that it is process ${hello.pid}, which does not descend from the one that was started`,
+      )
+      return
+    }
     this.#hello = hello
     this.#link.send('welcome', { protocol: Math.min(max, PROTOCOL_VERSION), generation: this.number, role: this.#role })
   }
@@ -196,6 +209,17 @@ export class Generation extends EventEmitter<GenerationEvents> {
     if (why !== undefined || this.state !== 'draining') this.signal('SIGKILL')
   }
 
+  /** The runtime is a descendant of what was started. It lives, since it will say more than hello. */
+  #follow(pid: number): boolean {
+    try {
+      if (!descendsFrom(pid, this.#child.pid)) return false
+      this.#runtimePidfd = binding().pidfdOpen(pid)
+      return true
+    } catch {
+      return false
+    }
+  }
+
   #gone(ending: string): void {
     if (this.ending !== undefined) return
     // SIGCHLD may be heard before the channel: its last words ("active", "drained") decide what has happened.
@@ -204,8 +228,11 @@ export class Generation extends EventEmitter<GenerationEvents> {
     this.ending = ending
     this.state = 'gone'
     this.#link.close()
-    if (this.#pidfd !== undefined) binding().close(this.#pidfd)
+    // What a wrapper leaves behind would serve beside its replacement.
+    if (this.#runtimePidfd !== undefined) binding().pidfdSignal(this.#runtimePidfd, constants.signals.SIGKILL)
+    for (const pidfd of [this.#pidfd, this.#runtimePidfd]) if (pidfd !== undefined) binding().close(pidfd)
     this.#pidfd = undefined
+    this.#runtimePidfd = undefined
     this.emit('exit')
   }
 }

@@ -29,7 +29,7 @@ function project(t: Test): { folder: string; env: NodeJS.ProcessEnv } {
 }
 
 // The README's port may be taken on a test machine: the kernel chooses one, and the server says which.
-const ANNOUNCE = '\nconsole.log(`port ${server.address().port}`)\n'
+const ANNOUNCE = "\nconsole.log('port ' + server.address().port)\n"
 
 t.test('the README has the blocks this test knows', async (t) => {
   t.equal(js.length, 4)
