@@ -130,6 +130,11 @@ class Run {
       await this.#until(settings.checkMs, () => this.#facts.active !== undefined || !successor.alive)
       return
     }
+    if (!successor.alive) {
+      // Nothing was begun, so that no word of an end would come from anyone.
+      this.#fail(`the successor ${successor.ending} before the transfer`)
+      return
+    }
     try {
       this.#connect()
     } catch (error) {
@@ -168,7 +173,6 @@ class Run {
       const [token, source] = pair()
       binding().send(source, Buffer.of(1), [])
       const fields = { checkMs: settings.checkMs, freezeMs: settings.freezeMs, drainMs: settings.drainMs }
-      if (!successor.alive) return
       successor.send('transfer', { side: 'successor', ...fields }, [theirs, predecessor.pidfd, token])
       predecessor.send('transfer', { side: 'predecessor', ...fields }, [ours, successor.pidfd, token])
     } finally {

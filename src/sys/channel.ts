@@ -171,15 +171,7 @@ export class Channel {
 
   #tryReceive(): Packet | 'end' | undefined {
     scratch ??= Buffer.allocUnsafeSlow(RECEIVE_BYTES)
-    let received: { bytes: number; descriptors: number[] } | undefined
-    try {
-      received = binding().receive(this.#fd, scratch)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error
-      // The peer closed with messages of ours unread: the kernel reports that once, *before* what it sent us
-      // (net/core/datagram.c, __skb_try_recv_datagram: sock_error first). An "active" may be behind it.
-      received = binding().receive(this.#fd, scratch)
-    }
+    const received = binding().receive(this.#fd, scratch)
     if (received === undefined) return undefined
     if (received.bytes === 0) {
       closeAll(received.descriptors)

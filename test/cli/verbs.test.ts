@@ -95,8 +95,7 @@ t.test('who answers breaks off', async (t) => {
 })
 
 t.test('one supervisor: each verb, each outcome, as text and as JSON', async (t) => {
-  const options = ['--freeze', '500ms', '--ready-timeout', `${scaled(3_000)}ms`]
-  const { supervisor, load } = await serving(t, { clients: 5, options })
+  const { supervisor, load } = await serving(t, { clients: 5 })
   const cli = (...args: string[]) => runCli([args[0]!, '--name', supervisor.name, ...args.slice(1)], supervisor.env)
 
   const committed = await cli('upgrade', '--', ...stream('--release', '2'))

@@ -11,7 +11,10 @@ import { MAX_BATCH, MAX_UPDATE } from '../../src/wire/session-record.js'
 import { compiled } from '../harness/child.js'
 import { messagesTable, phasesTable, piecesTable } from './tables.js'
 
-const text = readFileSync(compiled('../src/transfer/PROTOCOL.md'), 'utf8')
+/** Without the padding that lines tables up. */
+const text = readFileSync(compiled('../src/transfer/PROTOCOL.md'), 'utf8').replace(/^\|.*$/gm, (row) =>
+  row.replace(/ +/g, ' ').replace(/-{3,}/g, '---'),
+)
 
 /** The first table below a heading. */
 function tableBelow(heading: string): string[] {

@@ -97,7 +97,7 @@ export const phasesTable = (side: Side): string =>
       `**${name}**`,
       does,
       owns ? 'yes' : 'no',
-      deadline ?? '',
-      Object.entries(on).map(stepOf).join('<br>'),
+      deadline ?? '–',
+      Object.entries(on).map(stepOf).join('<br>') || '–',
     ]),
   )

@@ -48,9 +48,8 @@ export class Player {
     return !this.#isSpent && !this.hasExited && !['Z', 'T', undefined].includes(this.state)
   }
 
-  /** Resolves when it follows scripts: before, its own start would count against the deadlines of the other side. */
   async ready(): Promise<void> {
-    await until(() => this.#lines.includes('ready'), 'a peer to begin')
+    await until(() => this.#lines[0] === 'ready', 'the peer')
   }
 
   /** One letter of proc(5). */
@@ -108,11 +107,12 @@ export interface Part extends Words {
   readonly fence: Fence
 }
 
-/** Gives out one player for many parts, and a new one when the last is dead or about to be. */
-export function players(t: Teardown): () => Player {
+/** Gives out one player for many parts, and a new one when the last is dead or about to be. Its start is in no deadline. */
+export function players(t: Teardown): () => Promise<Player> {
   let current: Player | undefined
-  return () => {
+  return async () => {
     if (!current?.isFree) current = new Player(t)
+    await current.ready()
     return current
   }
 }

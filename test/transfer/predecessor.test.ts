@@ -101,8 +101,7 @@ interface Run {
 const nextPlayer = players(t)
 
 async function run(t: Test, acts: readonly string[], deadlines = PATIENT, source = new FakeSource()): Promise<Run> {
-  const peer = nextPlayer()
-  await peer.ready()
+  const peer = await nextPlayer()
   const before = openDescriptors()
   const part = peer.play('successor', acts)
   let wasDead = false
