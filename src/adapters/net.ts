@@ -41,8 +41,8 @@ const described = v.object({
   finSent: v.boolean(),
   paused: v.boolean(),
   timeoutMs: length,
-  /** When the idle timer fires, on the machine's monotonic clock (nowMs). */
-  idleAtMs: v.pipe(v.number(), v.finite()),
+  /** When the idle timer fires, on the machine's monotonic clock (nowMs); null when it has, and is not to before the next activity. */
+  idleAtMs: v.nullable(v.pipe(v.number(), v.finite())),
   /** Counted so far; what is unsent counts again where it is written. */
   bytesRead: length,
   bytesWritten: length,
@@ -104,6 +104,7 @@ function describe(socket: net.Socket, unread: Buffer, unsent: Buffer): Descripti
   const descriptor = descriptorOf(socket)
   if (descriptor === undefined) throw new HandoverError('HANDOVER_NOT_MOVABLE', 'the socket has no descriptor')
   const timeoutMs = socket.timeout ?? 0
+  const idleLeft = idleLeftMs(socket) ?? timeoutMs
   const { remoteAddress: address, remotePort: port, remoteFamily: family } = socket
   const described: Described = {
     allowHalfOpen: socket.allowHalfOpen,
@@ -113,7 +114,7 @@ function describe(socket: net.Socket, unread: Buffer, unsent: Buffer): Descripti
     // A socket read by 'readable' looks paused, though nobody has paused it, and would stay so for a reader by 'data'.
     paused: socket.isPaused() && socket.listenerCount('readable') === 0,
     timeoutMs,
-    idleAtMs: nowMs() + (idleLeftMs(socket) ?? timeoutMs),
+    idleAtMs: Number.isFinite(idleLeft) ? nowMs() + idleLeft : null,
     bytesRead: socket.bytesRead,
     bytesWritten: Math.max(0, socket.bytesWritten - unsent.length),
     peer: address === undefined || port === undefined || family === undefined ? null : { address, port, family },
@@ -200,7 +201,7 @@ class HeldSocket implements Adopted {
     const { timeoutMs, idleAtMs, unread } = this.#state
     // Unless `restore` has set a timeout of its own, which begins now, the idle time goes on from where it was.
     if (timeoutMs > 0 && (socket.timeout ?? timeoutMs) === timeoutMs)
-      resumeIdleTimer(socket, timeoutMs, idleAtMs - nowMs())
+      resumeIdleTimer(socket, timeoutMs, idleAtMs === null ? Number.POSITIVE_INFINITY : idleAtMs - nowMs())
     else if (socket.timeout !== undefined) socket.setTimeout(socket.timeout)
     apart(() => {
       // Not unshift(): that goes past the decoder, and an app that has set an encoding would be given bytes.

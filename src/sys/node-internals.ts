@@ -49,6 +49,8 @@ interface PrivateSocket {
 interface Timeout {
   _idleStart: number
   _idleTimeout: number
+  _onTimeout: unknown
+  readonly _destroyed: boolean
 }
 interface PrivateProcess {
   _getActiveRequests(): WriteRequest[]
@@ -132,10 +134,11 @@ export function unreadInput(socket: net.Socket): Buffer {
 /** Timers that were armed to fire earlier than their socket's timeout says, and have not been refreshed since. */
 const armedEarly = new WeakMap<Timeout, { readonly start: number; readonly leftMs: number }>()
 
-/** Milliseconds until the socket's own idle timer fires; undefined when it has none. */
+/** Milliseconds until the socket's own idle timer fires: Infinity when it has, until the next activity; undefined when there is none. */
 export function idleLeftMs(socket: net.Socket): number | undefined {
   const timer = timerOf(socket)
   if (timer === undefined || socket.timeout === undefined || socket.timeout === 0) return undefined
+  if (timer._destroyed) return Number.POSITIVE_INFINITY
   const early = armedEarly.get(timer)
   const wholeMs = early?.start === timer._idleStart ? early.leftMs : timer._idleTimeout
   return Math.max(1, wholeMs - Math.max(0, timerClockMs() - timer._idleStart))
@@ -148,13 +151,18 @@ function timerClockMs(): number {
   return (timer as unknown as Timeout)._idleStart
 }
 
-/** Arms the idle timer to fire in `leftMs` once, and after the next activity in the full `timeoutMs`. */
+/** Arms the idle timer to fire in `leftMs` once (Infinity: not at all), and after the next activity in the full `timeoutMs`. */
 export function resumeIdleTimer(socket: net.Socket, timeoutMs: number, leftMs: number): void {
   const firstMs = Math.max(1, Math.min(leftMs, timeoutMs))
   socket.setTimeout(firstMs)
   const timer = timerOf(socket)
   if (timer === undefined) {
     socket.setTimeout(timeoutMs)
+  } else if (leftMs === Number.POSITIVE_INFINITY) {
+    // As it is left by its own firing: refresh() arms it again.
+    const { _onTimeout } = timer
+    clearTimeout(timer as unknown as NodeJS.Timeout)
+    Object.assign(timer, { _onTimeout, _idleTimeout: timeoutMs })
   } else {
     // Read by refresh(); until then the timer is in the list of those that take `firstMs`.
     timer._idleTimeout = timeoutMs
@@ -362,6 +370,7 @@ function selfTest(): string | undefined {
     socket.setTimeout(1000)
     const timer = timerOf(socket)
     if (typeof timer?._idleTimeout !== 'number' || typeof timer._idleStart !== 'number') return 'socket timer'
+    if (timer._destroyed !== false || typeof timer._onTimeout !== 'function') return 'socket timer state'
     socket.pause()
     socket.push(Buffer.from('ab'))
     if (unreadInput(socket).toString() !== 'ab') return 'stream.Readable buffer'

@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util'
 import { type Outcome, rehearse, runCells } from './matrix.js'
 import { report } from './report.js'
 import { CELLS, shareOf } from './steps.js'
+import { endAll } from './tapped.js'
 
 const { values: options } = parseArgs({
   options: {
@@ -26,6 +27,17 @@ const cells = shareOf(
   seed,
 )
 const say = (line: string): void => void (options.json ? process.stderr : process.stdout).write(`${line}\n`)
+
+for (const [name, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const) {
+  process.once(name, () => {
+    endAll()
+    process.exit(code)
+  })
+}
 
 say(`${cells.length} of ${CELLS.length} cells, seed ${seed}`)
 const began = performance.now()

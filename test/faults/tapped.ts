@@ -18,7 +18,7 @@ import type { Party } from './steps.js'
 import type { Tapped } from './tap-channel.js'
 import { signal } from './victims.js'
 
-export const FREEZE_MS = scaled(1_000)
+export const FREEZE_MS = scaled(1_500)
 export const CHECK_MS = scaled(2_000)
 export const READY_MS = scaled(8_000)
 const DRAIN_MS = scaled(2_000)
@@ -33,6 +33,13 @@ export type PartyRelay = Relay<Party>
 export interface Gates {
   control(runtime: number): Gate<Party>
   transfer(): Gate<Party>
+}
+
+const alive = new Set<TappedSupervisor>()
+
+/** Ends all that was started and is still there, at once: for a run that is interrupted. */
+export function endAll(): void {
+  for (const supervisor of alive) supervisor.end()
 }
 
 export class TappedSupervisor {
@@ -82,6 +89,7 @@ export class TappedSupervisor {
       this.#hasExited = true
     })
     this.pid = child.pid!
+    alive.add(this)
     this.#tap.start({
       onPacket: (packet) => this.#onTapped(packet),
       onEnd: (error) => {
@@ -133,12 +141,19 @@ export class TappedSupervisor {
     return pathsUnder(this.directory)
   }
 
-  async dispose(): Promise<void> {
+  /** Kills the supervisor and all it started, and removes its folder; waits for nothing. */
+  end(): void {
     for (const { pid } of this.processes()) signal(pid, 'SIGKILL')
+    rmSync(this.directory, { recursive: true, force: true })
+  }
+
+  async dispose(): Promise<void> {
+    this.end()
     await until(() => this.#hasExited && this.processes().length === 0, 'the end of all that the supervisor started')
     for (const relay of this.#relays) await relay.dispose()
     this.#tap.close()
-    rmSync(this.directory, { recursive: true, force: true })
+    this.end()
+    alive.delete(this)
   }
 
   #onTapped({ bytes, descriptors }: Packet): void {

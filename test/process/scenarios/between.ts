@@ -290,6 +290,28 @@ const idle: Scenario = {
   },
 }
 
+const elapsed: Scenario = {
+  name: 'the idle timeout elapses: it is told once, and again after the next idle time',
+  async *play(stage) {
+    const puppet = await Puppet.open(stage)
+    yield
+    await puppet.serve((socket) => void socket.setTimeout(100))
+    const timeouts = async (): Promise<string[]> =>
+      (await puppet.session()).events.filter((event) => event.endsWith('timeout'))
+    await puppet.sees((_socket, { events }) => events.some((event) => event.endsWith('timeout')))
+    yield
+    const generation = await generationOf(stage)
+    // A timer of the same length, armed now, fires after any that was armed at commit.
+    await puppet.serve((_socket, session) => void setTimeout(() => session.events.push('later'), 110))
+    await puppet.sees((_socket, { events }) => events.includes('later'))
+    assert.deepEqual(await timeouts(), ['1 timeout'])
+    puppet.send('x')
+    await puppet.sees((_socket, { events }) => events.at(-1)!.endsWith('timeout'))
+    assert.deepEqual(await timeouts(), ['1 timeout', `${generation} timeout`])
+    puppet.client.destroy()
+  },
+}
+
 const connects: Scenario = {
   name: "'connect' comes once, in the successor alone",
   async *play(stage) {
@@ -319,5 +341,6 @@ export const between: readonly Scenario[] = [
   comes,
   destroys,
   idle,
+  elapsed,
   connects,
 ]
