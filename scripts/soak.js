@@ -36,5 +36,7 @@ console.log(
     .map((each) => each.join(' '))
     .join(', ')}`,
 )
-const words = [join(root, 'scripts/test.js'), run.test]
+// Not by scripts/test.js: what a long run says of itself, its figures, is to be seen.
+environment.TAP_TIMEOUT = String(120 * Number(environment.HANDOVER_TEST_TIMEOUT_SCALE))
+const words = ['--enable-source-maps', join(root, 'dist', run.test.replace(/\.ts$/, '.js'))]
 process.exitCode = spawnSync(process.execPath, words, { cwd: root, env: environment, stdio: 'inherit' }).status ?? 1
