@@ -21,7 +21,7 @@ const scale = Number(process.env.HANDOVER_TEST_TIMEOUT_SCALE ?? 1)
 const FILE_TIMEOUT_SECONDS = 120 * scale
 const GROUP_GONE_WITHIN_MS = 3000 * scale
 /** Tests of whole processes, of time or of memory: one at a time, or they measure each other. */
-const ALONE = ['process', 'faults', 'systemd', 'matrix', 'package', 'native', 'scripts']
+const ALONE = ['process', 'faults', 'soak', 'systemd', 'matrix', 'package', 'native', 'scripts']
 /** Said by Node about the code under test; the rest of stderr is the tests' own affair. */
 const WARNING = /^\(node:\d+\) (?!ExperimentalWarning)(\[\w+\] )?\w*Warning: .*/m
 

@@ -15,6 +15,8 @@ export interface OracleOptions {
   readonly push?: number
   /** The server writes all it owes at once, whether or not this side reads; otherwise it waits for 'drain'. */
   readonly flood?: boolean
+  /** The word for how the server writes, in place of flow or flood, where it knows others: see test/fixtures/mode-server.ts. */
+  readonly mode?: string
   /** Writes only that much of the header at first: the server then holds half a line. Ended by `completeHeader`. */
   readonly headerBytes?: number
   /** Does not read until `resume`. */
@@ -36,7 +38,7 @@ export class Oracle {
   private constructor(options: OracleOptions) {
     this.seed = options.seed
     this.#push = options.push ?? 0
-    this.#header = `stream ${this.seed} ${this.#push} ${options.flood ? 'flood' : 'flow'}\n`
+    this.#header = `stream ${this.seed} ${this.#push} ${options.mode ?? (options.flood ? 'flood' : 'flow')}\n`
     this.#headerSent = options.headerBytes ?? this.#header.length
     this.socket = connect({ port: options.port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
     if (options.paused) this.socket.pause()
