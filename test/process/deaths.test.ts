@@ -117,8 +117,8 @@ t.test('the predecessor is killed in the freeze, when the successor has it all: 
 })
 
 t.test('the predecessor is killed in the freeze, before the successor has it all', async (t) => {
-  // More batches than may be under way without an acknowledgement.
-  const served = await serving(t, { clients: 1_000 })
+  // More than may be under way without an acknowledgement: ten parts of a megabyte.
+  const served = await serving(t, { clients: 1_000, args: ['--ballast', '10000'] })
   const { supervisor, port, load } = served
   await load.progress()
   const upgrade = supervisor.upgrade('--', ...stream('--fault', 'kill-in-restore', '--times', '1'))
