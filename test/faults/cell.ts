@@ -12,7 +12,6 @@ import { allowed, type Ending } from './verdict.js'
 import { signal } from './victims.js'
 
 const UPGRADE_WITHIN_MS = scaled(30_000)
-const LEAVE_WITHIN_MS = 100
 
 export type Sorts = Record<string, number>
 /** What an undisturbed supervisor and runtime hold when nobody is connected. */
@@ -77,8 +76,7 @@ class Run {
       transfer: () => {
         const gate = this.injector.gate(itself, 'transfer', () => this.#supervisor.transfer)
         return async (from, packet, pass) => {
-          if (scenario.leaves && from === 'successor' && this.injector.kinds.has('batch'))
-            await this.#clients?.leave(LEAVE_WITHIN_MS)
+          if (scenario.leaves && from === 'successor' && this.injector.kinds.has('batch')) this.#clients?.leave()
           return gate(from, packet, pass)
         }
       },
