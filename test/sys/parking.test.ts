@@ -1,5 +1,6 @@
 /** Real sockets, held in an epoll set until commit. */
 import { once } from 'node:events'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { binding } from '../../src/sys/binding.js'
@@ -118,6 +119,33 @@ t.test('who has left is not woken, and may be closed', async (t) => {
   parking.goLive()
   await all(woken, 2)
   t.same([...woken].sort(), [1, 2])
+})
+
+t.test('who has left is not in the set any more: its readiness would wake us for ever', async (t) => {
+  const { fds } = await connections(t, 3)
+  const sets = (): number[] =>
+    readdirSync('/proc/self/fd').flatMap((name) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${name}`) === 'anon_inode:[eventpoll]' ? [Number(name)] : []
+      } catch {
+        return []
+      }
+    })
+  const before = sets()
+  const { parking } = parked(fds)
+  const [set] = sets().filter((fd) => !before.includes(fd))
+  const members = (): number[] =>
+    [...readFileSync(`/proc/self/fdinfo/${set}`, 'latin1').matchAll(/^tfd: +(\d+)/gm)].map(([, fd]) => Number(fd))
+  t.same(
+    members().sort((one, other) => one - other),
+    fds,
+  )
+  parking.leave(fds[1]!)
+  t.same(
+    members().sort((one, other) => one - other),
+    [fds[0], fds[2]],
+  )
+  parking.close()
 })
 
 t.test('who leaves while others are woken', async (t) => {
