@@ -13,7 +13,7 @@ const RUNS = {
   oracle: {
     test: 'test/soak/oracle.test.ts',
     prefix: 'HANDOVER_ORACLE',
-    options: { megabytes: '1024', connections: '2000', seed: String(Date.now() % 1_000_000) },
+    options: { megabytes: '1024', connections: '2000', upgrades: '30', seed: String(Date.now() % 1_000_000) },
   },
 }
 
