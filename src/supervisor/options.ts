@@ -13,6 +13,12 @@ export interface SupervisorOptions {
   readonly freezeMs?: number
   /** How long the successor may take to answer an offer, before anything has moved. Default 10,000 ms. */
   readonly checkMs?: number
+  /** One session that cannot move refuses the upgrade, or stays behind and is drained. Default 'all-or-nothing'. */
+  readonly policy?: 'all-or-nothing' | 'best-effort'
+  /** How long sessions are copied while they are served, before the freeze comes whatever is still changing. Default 20,000 ms. */
+  readonly copyMs?: number
+  /** What is done when too much still changes after `copyMs`: freeze all the same, or refuse. Default 'freeze'. */
+  readonly unsettled?: 'freeze' | 'refuse'
   /** Crashes in a row, each within a minute of the last, after which it gives up. Default 5. */
   readonly maxCrashes?: number
   readonly logger?: Logger
@@ -33,6 +39,9 @@ export function settingsOf(options: SupervisorOptions): Settings {
     drainMs: options.drainMs ?? 30_000,
     freezeMs: options.freezeMs ?? 5_000,
     checkMs: options.checkMs ?? 10_000,
+    policy: options.policy ?? 'all-or-nothing',
+    copyMs: options.copyMs ?? 20_000,
+    unsettled: options.unsettled ?? 'freeze',
     maxCrashes: options.maxCrashes ?? 5,
     logger: options.logger ?? silent,
   }

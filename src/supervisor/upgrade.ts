@@ -172,7 +172,8 @@ class Run {
       const [ours, theirs] = pair()
       const [token, source] = pair()
       binding().send(source, Buffer.of(1), [])
-      const fields = { checkMs: settings.checkMs, freezeMs: settings.freezeMs, drainMs: settings.drainMs }
+      const { checkMs, freezeMs, drainMs, policy, copyMs, unsettled } = settings
+      const fields = { checkMs, freezeMs, drainMs, policy, copyMs, unsettled }
       successor.send('transfer', { side: 'successor', ...fields }, [theirs, predecessor.pidfd, token])
       predecessor.send('transfer', { side: 'predecessor', ...fields }, [ours, successor.pidfd, token])
     } finally {

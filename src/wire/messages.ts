@@ -81,6 +81,9 @@ export const CONTROL = {
       checkMs: milliseconds,
       freezeMs: milliseconds,
       drainMs: milliseconds,
+      policy: v.optional(v.picklist(['all-or-nothing', 'best-effort'])),
+      copyMs: v.optional(milliseconds),
+      unsettled: v.optional(v.picklist(['freeze', 'refuse'])),
     }),
   },
   active: {
@@ -88,7 +91,11 @@ export const CONTROL = {
     descriptors: 0,
     fields: v.object({ sessions: count, pauseMs: v.nullable(pause), listeners: v.array(listener) }),
   },
-  committed: { from: 'runtime', descriptors: 0, fields: v.object({ moved: count, phases: v.array(phaseDuration) }) },
+  committed: {
+    from: 'runtime',
+    descriptors: 0,
+    fields: v.object({ moved: count, phases: v.array(phaseDuration), reasons: v.optional(v.array(reason)) }),
+  },
   aborted: {
     from: 'runtime',
     descriptors: 0,
