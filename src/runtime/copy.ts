@@ -5,9 +5,19 @@
  */
 import type { Socket } from 'node:net'
 import { nowMs } from '../sys/clock.js'
-import type { Accept, CapturedState, Choice, Copy, Part } from '../transfer/types.js'
+import {
+  type Accept,
+  type CapturedState,
+  type Choice,
+  type Copy,
+  type CopyLimits,
+  type Part,
+  Refusal,
+} from '../transfer/types.js'
+import type { ReasonFields } from '../wire/fields.js'
 import { MAX_BATCH, MAX_UPDATE, type SessionRecord, type SessionUpdate } from '../wire/session-record.js'
 import { captureOne, checkChoice, chosenFor, describeOne } from './capture.js'
+import { Convergence } from './convergence.js'
 import type { Entry, Follower, Kind, Sessions } from './sessions.js'
 import type { States } from './states.js'
 import type { Description, Freeze, Transport } from './transport.js'
@@ -16,11 +26,9 @@ import type { Description, Freeze, Transport } from './transport.js'
 const SLICE_MS = 0.5
 /** A part is sent when it holds this much, however few its sessions. */
 const PART_BYTES = 1024 * 1024
-/** Few enough to go in the freeze. */
-const LITTLE = 64
-/** After so many rounds, or so long, the freeze comes whatever is dirty: more rounds would not get ahead of the load. */
-const MAX_ROUNDS = 8
-const MAX_COPY_MS = 20_000
+/** In the freeze parts are smaller: the successor takes one while the next is captured. Of those it waits for first, the smallest. */
+const FIRST_UPDATE = 16
+const FREEZE_UPDATE = 128
 
 interface Known {
   readonly kind: Kind
@@ -30,34 +38,42 @@ interface Known {
   readonly isEarly: boolean
   /** Of the state the successor has; undefined while it has none. */
   checksum: number | undefined
-  stamp: number
 }
 
 export class SessionCopy implements Copy, Follower {
+  readonly notes: ReasonFields[] = []
   readonly #sessions: Sessions
   readonly #states: States
   readonly #transport: Transport
   readonly #accept: Accept
+  readonly #limits: CopyLimits
   readonly #isMovable: boolean
-  readonly #begunMs = nowMs()
+  readonly #convergence: Convergence
+  readonly #unfollow: () => void = () => undefined
   /** In the order they were opened. */
   readonly #known = new Map<Socket, Known>()
   readonly #fresh = new Map<Socket, { kind: Kind; entry: Entry }>()
   /** Those of them that were there when the round began: others may come for ever. */
   readonly #due = new Set<Socket>()
+  /** Used or touched since they were sent. */
   readonly #dirty = new Set<Socket>()
+  /** Will change without being used. */
+  readonly #unsettled = new Set<Socket>()
+  /** Captured, or captured once more, in the freeze whatever happens to them. */
+  readonly #late = new Set<Socket>()
   readonly #gone: number[] = []
   readonly #stateChecksums = new Map<string, number>()
   /** Taken from its end: the first comes last. */
   #round: Socket[] = []
-  #rounds = 0
   #freeze: Freeze | undefined
 
-  constructor(sessions: Sessions, states: States, transport: Transport, accept: Accept) {
+  constructor(sessions: Sessions, states: States, transport: Transport, accept: Accept, limits: CopyLimits) {
     this.#sessions = sessions
     this.#states = states
     this.#transport = transport
     this.#accept = accept
+    this.#limits = limits
+    this.#convergence = new Convergence(limits.copyMs)
     this.#isMovable = transport.unsupported() === undefined
     if (!this.#isMovable) return
     for (const kind of sessions.kinds.values())
@@ -66,6 +82,7 @@ export class SessionCopy implements Copy, Follower {
         this.#due.add(socket)
       }
     sessions.follower = this
+    this.#unfollow = transport.follow((socket) => this.touched(socket))
   }
 
   opened(kind: Kind, socket: Socket, entry: Entry): void {
@@ -73,18 +90,15 @@ export class SessionCopy implements Copy, Follower {
   }
 
   touched(socket: Socket): void {
-    if (this.#known.has(socket)) this.#dirty.add(socket)
+    // What goes in the freeze anyway need not be followed.
+    if (this.#known.get(socket)?.isEarly) this.#dirty.add(socket)
   }
 
   ended(socket: Socket): void {
     const known = this.#known.get(socket)
     if (known !== undefined) this.#gone.push(known.entry.id)
-    this.#known.delete(socket)
-    this.#fresh.delete(socket)
-    this.#due.delete(socket)
-    this.#dirty.delete(socket)
-    // It may have left, and live on.
-    this.#transport.unwatch(socket)
+    for (const set of [this.#known, this.#fresh, this.#due, this.#dirty, this.#late, this.#unsettled])
+      set.delete(socket)
   }
 
   *states(when: 'copy' | 'freeze'): Iterable<CapturedState> {
@@ -106,7 +120,7 @@ export class SessionCopy implements Copy, Follower {
     const describe = (socket: Socket) => this.#transport.describe(socket)
     for (;;) {
       if (this.#round.length > 0) {
-        const changes = this.#changes(describe, untilMs)
+        const changes = this.#changes(describe, untilMs, MAX_UPDATE)
         if (changes.length > 0) return { kind: 'update', changes }
       } else if (this.#due.size > 0) {
         const part = this.#batch(describe, untilMs)
@@ -124,21 +138,20 @@ export class SessionCopy implements Copy, Follower {
     const freeze = this.#transport.beginFreeze()
     this.#freeze = freeze
     const describe = (socket: Socket) => freeze.describe(socket)
+    // Those that changed first: they are likely to be used next, and the successor begins while the others are captured.
+    yield* this.#updates([...new Set([...this.#dirty, ...this.#unsettled])], describe, FIRST_UPDATE)
     while (this.#fresh.size > 0) {
       const part = this.#batch(describe, Number.POSITIVE_INFINITY)
       if (part.records.length > 0) yield part
     }
-    this.#round = [...this.#stale()].reverse()
-    while (this.#round.length > 0) {
-      const changes = this.#changes(describe, Number.POSITIVE_INFINITY)
-      if (changes.length > 0) yield { kind: 'update', changes }
-    }
+    this.#dirty.clear()
+    yield* this.#updates([...this.#late], describe, FREEZE_UPDATE)
     while (this.#gone.length > 0) yield { kind: 'gone', ids: this.#gone.splice(0, MAX_UPDATE) }
   }
 
   end(): void {
     if (this.#sessions.follower === this) this.#sessions.follower = undefined
-    for (const socket of this.#known.keys()) this.#transport.unwatch(socket)
+    this.#unfollow()
   }
 
   /** After commit: closes this process' copies. */
@@ -148,23 +161,6 @@ export class SessionCopy implements Copy, Follower {
     return moved
   }
 
-  /** In the freeze: those of which the successor does not have the newest. */
-  *#stale(): Iterable<Socket> {
-    const transport = this.#transport
-    for (const [socket, { kind, checksum, stamp }] of this.#known) {
-      // Ended already, only its 'close' is still to come.
-      if (socket.destroyed) this.ended(socket)
-      else if (
-        checksum === undefined ||
-        kind.definition.precopy?.changes !== 'touch' ||
-        this.#dirty.has(socket) ||
-        transport.isBuffering(socket) ||
-        transport.stamp(socket) !== stamp
-      )
-        yield socket
-    }
-  }
-
   /** Both sides must follow changes: a successor that cannot would keep what it was given first. */
   #isEarly({ name, definition }: Kind): boolean {
     if (definition.precopy === undefined) return false
@@ -172,13 +168,22 @@ export class SessionCopy implements Copy, Follower {
   }
 
   #beginRound(): boolean {
-    const isLate = this.#rounds >= MAX_ROUNDS || nowMs() - this.#begunMs > MAX_COPY_MS
-    if (this.#dirty.size + this.#fresh.size + this.#gone.length <= LITTLE || isLate) return false
-    this.#rounds++
+    const left = this.#dirty.size + this.#fresh.size + this.#gone.length
+    const verdict = this.#convergence.judge(left)
+    if (verdict !== 'again') {
+      if (verdict === 'unsettled') this.#noteUnsettled(left)
+      return false
+    }
     this.#round = [...this.#dirty].reverse()
     this.#dirty.clear()
     for (const socket of this.#fresh.keys()) this.#due.add(socket)
     return true
+  }
+
+  #noteUnsettled(count: number): void {
+    const reason = `sessions change faster than they can be copied: ${count} were left to send after ${this.#limits.copyMs} ms or when more rounds did not help`
+    if (this.#limits.unsettled === 'refuse') throw new Refusal([{ reason, count }])
+    this.notes.push({ reason: `${reason}; they were sent in the freeze`, count })
   }
 
   #batch(describe: (socket: Socket) => Description, untilMs: number): Part & { kind: 'batch' } {
@@ -202,35 +207,44 @@ export class SessionCopy implements Copy, Follower {
           : undefined
       records.push([entry.id, kinds.indexOf(kind), envelope?.bytes ?? null, envelope?.checksum ?? 0, described])
       descriptors.push(descriptor)
-      this.#known.set(socket, {
-        kind,
-        entry,
-        choice,
-        isEarly,
-        checksum: envelope?.checksum,
-        stamp: this.#transport.stamp(socket),
-      })
-      if (!isFinal && isEarly) this.#transport.watch(socket, () => this.#dirty.add(socket))
+      this.#known.set(socket, { kind, entry, choice, isEarly, checksum: envelope?.checksum })
+      if (!isFinal) {
+        if (!isEarly || definition.precopy?.changes !== 'touch') this.#late.add(socket)
+        this.#followSettling(socket, isEarly)
+      }
       size += bytes + (envelope?.bytes.length ?? 0)
       if (records.length === MAX_BATCH || size >= PART_BYTES || nowMs() >= untilMs) break
     }
     return { kind: 'batch', records, descriptors }
   }
 
+  *#updates(sockets: Socket[], describe: (socket: Socket) => Description, most: number): Iterable<Part> {
+    this.#round = sockets.reverse()
+    while (this.#round.length > 0) {
+      const changes = this.#changes(describe, Number.POSITIVE_INFINITY, most)
+      if (changes.length > 0) yield { kind: 'update', changes }
+    }
+  }
+
   /** Captures what is due in this round again; empty when nothing has changed after all. */
-  #changes(describe: (socket: Socket) => Description, untilMs: number): SessionUpdate[] {
+  #changes(describe: (socket: Socket) => Description, untilMs: number, most: number): SessionUpdate[] {
     const isFinal = this.#freeze !== undefined
     const changes: SessionUpdate[] = []
     let size = 0
     for (let socket = this.#round.pop(); socket !== undefined; socket = this.#round.pop()) {
       const known = this.#known.get(socket)
-      if (known === undefined || socket.destroyed) continue
+      if (known === undefined) continue
+      if (socket.destroyed) {
+        // Ended already, only its 'close' is still to come: too late for a freeze.
+        if (isFinal) this.ended(socket)
+        continue
+      }
       const change = this.#change(socket, known, describe, isFinal)
       if (change !== undefined) {
         changes.push(change.update)
         size += change.bytes
       }
-      if (changes.length === MAX_UPDATE || size >= PART_BYTES || nowMs() >= untilMs) break
+      if (changes.length === most || size >= PART_BYTES || nowMs() >= untilMs) break
     }
     return changes
   }
@@ -243,14 +257,10 @@ export class SessionCopy implements Copy, Follower {
   ): { update: SessionUpdate; bytes: number } | undefined {
     const { kind, entry, choice, isEarly } = known
     const { definition } = kind
-    const stamp = this.#transport.stamp(socket)
-    const isSocketStale =
-      known.checksum === undefined ||
-      this.#dirty.has(socket) ||
-      stamp !== known.stamp ||
-      this.#transport.isBuffering(socket)
-    const description = isFinal && !isSocketStale ? undefined : describeOne(describe, socket, choice)
-    known.stamp = stamp
+    // A clean session that is only captured to be compared is not described again.
+    const isUsed = !isFinal || known.checksum === undefined || this.#dirty.has(socket) || this.#unsettled.has(socket)
+    const description = isUsed ? describeOne(describe, socket, choice) : undefined
+    if (!isFinal) this.#followSettling(socket, isEarly)
     let state: SessionUpdate[1] = null
     let checksum = 0
     if (isFinal || isEarly) {
@@ -261,10 +271,16 @@ export class SessionCopy implements Copy, Follower {
         checksum = envelope.checksum
       }
     }
+    if (isFinal) this.#late.delete(socket)
     if (state === null && description === undefined) return undefined
     return {
       update: [entry.id, state, checksum, description?.described ?? null],
       bytes: (state?.length ?? 0) + (description?.bytes ?? 0),
     }
+  }
+
+  #followSettling(socket: Socket, isEarly: boolean): void {
+    if (isEarly && this.#transport.isUnsettled(socket)) this.#unsettled.add(socket)
+    else this.#unsettled.delete(socket)
   }
 }

@@ -160,7 +160,11 @@ export class JoinedRuntime implements Runtime {
         return
       case 'committed':
         this.#logger?.info({ moved: ending.moved }, 'handed over')
-        this.#control?.send('committed', { moved: ending.moved, phases: ending.phases })
+        this.#control?.send('committed', {
+          moved: ending.moved,
+          phases: ending.phases,
+          reasons: [...ending.reasons],
+        })
         void this.#drain(fields.drainMs)
         return
       default:

@@ -15,11 +15,17 @@ export class Kind implements SessionKind<unknown> {
   readonly definition: SessionDefinition<unknown>
   readonly entries = new Map<Socket, Entry>()
   readonly #registry: Sessions
+  /** One for all sockets. */
+  readonly onClose: (this: Socket) => void
 
   constructor(name: string, definition: SessionDefinition<unknown>, registry: Sessions) {
     this.name = name
     this.definition = definition
     this.#registry = registry
+    const kind = this
+    this.onClose = function (this: Socket) {
+      registry.remove(kind, this)
+    }
   }
 
   get size(): number {
@@ -95,7 +101,7 @@ export class Sessions {
   add(kind: Kind, socket: Socket, entry: Entry): void {
     this.#nextId = Math.max(this.#nextId, entry.id + 1)
     kind.entries.set(socket, entry)
-    socket.once('close', () => this.remove(kind, socket))
+    socket.on('close', kind.onClose)
     this.follower?.opened(kind, socket, entry)
   }
 

@@ -16,8 +16,6 @@ interface Held {
   readonly kind: Kind
   readonly choice: Choice
   isRestored: boolean
-  /** It changed while it was copied: it is likely to be active next. */
-  isRecent: boolean
 }
 
 /** What a process has open beside its sessions, roughly: only the table's size follows from it. */
@@ -28,6 +26,8 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
   /** By id, in the order they came. */
   const held = new Map<number, Held>()
   let parking: Parking | undefined
+  /** Those whose state has not come yet. Counted, since the vote lies in the pause. */
+  let bare = 0
   const definitionOf = (name: string) => sessions.kinds.get(name)?.definition
 
   return {
@@ -85,8 +85,9 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
         throw new Error('it is not declared')
       })
       if (kind === undefined) return
-      const one: Held = { socket, kind, choice, isRestored: false, isRecent: false }
+      const one: Held = { socket, kind, choice, isRestored: false }
       held.set(id, one)
+      bare++
       if (state !== null) restore(id, one, state, checksum)
     },
 
@@ -94,11 +95,15 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
       const one = held.get(id)
       if (one === undefined) return
       const { socket, kind, choice } = one
-      one.isRecent ||= one.isRestored
       // The app has given it up already; the predecessor's copy is the last, and goes at commit.
       if (socket.socket.destroyed) return
       refusing(choice, `update of a session of kind ${choice.name} failed`, () => {
         if (described !== null) socket.update(described, one.isRestored)
+        // It changed while it was copied: it is likely to be active next.
+        if (one.isRestored) {
+          socket.attach()
+          parking?.want(socket)
+        }
       })
       if (state === null) return
       if (!one.isRestored) restore(id, one, state, checksum)
@@ -116,6 +121,7 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
       if (one === undefined) return
       held.delete(id)
       const { socket, kind, choice, isRestored } = one
+      if (!isRestored) bare--
       const entry = kind.entries.get(socket.socket)
       socket.discard()
       kind.entries.delete(socket.socket)
@@ -127,6 +133,7 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
     },
 
     complete() {
+      if (bare === 0) return
       const missing = [...held.values()].find(({ isRestored }) => !isRestored)
       if (missing !== undefined)
         throw new Refusal([{ kind: missing.choice.name, reason: 'a session came without its state', count: 1 }])
@@ -134,13 +141,8 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
 
     activate(frozenAtMs) {
       const pausesMs: number[] = []
-      parking?.goLive()
       // Those that were active a moment ago go on first; all others wake when they are used.
-      for (const { socket, isRecent } of held.values()) {
-        if (!isRecent && !socket.isWanted) continue
-        socket.release()
-        pausesMs.push(nowMs() - frozenAtMs)
-      }
+      parking?.goLive(() => pausesMs.push(nowMs() - frozenAtMs))
       onActive()
       const pauseMs = quantiles(pausesMs, held.size - pausesMs.length, nowMs() - frozenAtMs)
       return { sessions: held.size, pauseMs }
@@ -161,6 +163,7 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
       const session = kind.definition.restore(socket.socket, captured)
       notPromise('restore', session)
       one.isRestored = true
+      bare--
       // Code that serves new and restored sockets alike may have opened the session itself.
       if (!kind.entries.has(socket.socket)) sessions.add(kind, socket.socket, { id, session })
     })

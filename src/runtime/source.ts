@@ -1,6 +1,6 @@
 /** What a predecessor gives. */
 import type { Socket } from 'node:net'
-import type { Accept, Copy, Offer, Source } from '../transfer/types.js'
+import type { Accept, Copy, CopyLimits, Offer, Source } from '../transfer/types.js'
 import { SessionCopy } from './copy.js'
 import type { Kind, Sessions } from './sessions.js'
 import type { States } from './states.js'
@@ -36,8 +36,8 @@ export function createSource(
       }
     },
 
-    copy(accept: Accept): Copy {
-      copy = new SessionCopy(sessions, states, transport, accept)
+    copy(accept: Accept, limits: CopyLimits): Copy {
+      copy = new SessionCopy(sessions, states, transport, accept, limits)
       return copy
     },
 

@@ -1,6 +1,6 @@
 /** What the runtime needs of a kind of socket. `src/adapters` has one for each; none imports another. */
 import type { Socket } from 'node:net'
-import type { Parking } from '../sys/parking.js'
+import type { Parked, Parking } from '../sys/parking.js'
 
 export interface Transport {
   /** Why sockets cannot be moved on this Node at all, or undefined. */
@@ -11,16 +11,16 @@ export interface Transport {
   attach(socket: Socket): void
   /** While everything is served: the descriptor, and as plain data what a rebuilt socket needs, without what is buffered. */
   describe(socket: Socket): Description
-  /** Calls `onActive` whenever bytes go in or out, until `unwatch`. Between upgrades nothing is watched. */
-  watch(socket: Socket, onActive: () => void): void
-  unwatch(socket: Socket): void
-  /** A number that changes when the app pauses, ends or times a socket differently. Cheap: asked of each in the freeze. */
-  stamp(socket: Socket): number
-  /** True when bytes wait in this process: read and not consumed, or written and not sent. Cheap, likewise. */
-  isBuffering(socket: Socket): boolean
+  /**
+   * Calls `onUsed` before each use of a socket that may change its description, until the returned function is called: for
+   * any socket of the process, so that none has to be prepared. Between upgrades nothing is followed.
+   */
+  follow(onUsed: (socket: Socket) => void): () => void
+  /** True while a socket changes without being used: bytes wait in this process, or its FIN is still to go out. */
+  isUnsettled(socket: Socket): boolean
   /** Called once for each freeze; the event loop stands still from here to `abandon`. */
   beginFreeze(): Freeze
-  /** Rebuilds a socket, held still and parked. Owns the descriptor in every case; throws when `described` does not check out. */
+  /** Rebuilds a socket, held still and parked; wanted, when it has bytes for the app or the client. Owns the descriptor in every case; throws when `described` does not check out. */
   adopt(descriptor: number, described: unknown, parking: Parking): Adopted
 }
 
@@ -38,10 +38,10 @@ export interface Freeze {
   abandon(socket: Socket): void
 }
 
-export interface Adopted {
+export interface Adopted extends Parked {
   readonly socket: Socket
-  /** It has something to do at commit: bytes to give to the app, or to the client. */
-  readonly isWanted: boolean
+  /** It is likely to be used right after commit: does what takes time, and reads nothing. */
+  attach(): void
   /** Called once, before the app gets the socket: what is unsent is first in line, whatever `restore` may write. */
   prepare(): void
   /** The socket has changed in the predecessor. `restored`: the app has it, and `prepare` has been called. Throws when it does not check out. */

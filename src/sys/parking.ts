@@ -10,9 +10,17 @@ import { nowMs } from './clock.js'
 const TURN_MEMBERS = 256
 const SLICE_MS = 0.5
 
+export interface Parked {
+  /** Stays its owner's. */
+  readonly descriptor: number
+  /** Called once, at the latest when all are woken. Must leave. */
+  release(): void
+}
+
 export class Parking {
   readonly #set = binding().epollSet()
-  readonly #wakes = new Map<number, () => void>()
+  readonly #parked = new Map<number, Parked>()
+  readonly #wanted = new Set<Parked>()
   #watcher: Watcher | undefined
   #isLive = false
   #isOpen = true
@@ -22,21 +30,31 @@ export class Parking {
     return this.#isLive
   }
 
-  /** `wake` is called once, at the latest when all are woken. The descriptor stays its owner's. */
-  park(descriptor: number, wake: () => void): void {
-    binding().epollAdd(this.#set, descriptor)
-    this.#wakes.set(descriptor, wake)
+  park(one: Parked): void {
+    binding().epollAdd(this.#set, one.descriptor)
+    this.#parked.set(one.descriptor, one)
+  }
+
+  /** Has something to do first thing after commit. */
+  want(one: Parked): void {
+    if (this.#parked.get(one.descriptor) === one) this.#wanted.add(one)
   }
 
   /** Before the descriptor is read by someone else, or closed. */
-  leave(descriptor: number): void {
-    if (!this.#wakes.delete(descriptor) || !this.#isOpen) return
-    binding().epollRemove(this.#set, descriptor)
+  leave(one: Parked): void {
+    if (this.#parked.get(one.descriptor) !== one) return
+    this.#parked.delete(one.descriptor)
+    this.#wanted.delete(one)
+    if (this.#isOpen) binding().epollRemove(this.#set, one.descriptor)
   }
 
-  /** Commit. */
-  goLive(): void {
+  /** Commit: all may be used from now on. Those that are wanted are released at once, the others when they are used. */
+  goLive(onReleased: () => void): void {
     this.#isLive = true
+    for (const one of this.#wanted) {
+      one.release()
+      onReleased()
+    }
     this.#watcher = binding().watch(this.#set, () => this.#wakeReady())
     this.#watcher.start(POLLIN)
     setImmediate(() => this.#wakeSome())
@@ -45,23 +63,24 @@ export class Parking {
   close(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
-    this.#wakes.clear()
+    this.#parked.clear()
+    this.#wanted.clear()
     this.#watcher?.close()
     binding().close(this.#set)
   }
 
   #wakeReady(): void {
     if (!this.#isOpen) return
-    for (const descriptor of binding().epollReady(this.#set, TURN_MEMBERS)) this.#wakes.get(descriptor)?.()
+    for (const descriptor of binding().epollReady(this.#set, TURN_MEMBERS)) this.#parked.get(descriptor)?.release()
   }
 
   #wakeSome(): void {
     const untilMs = nowMs() + SLICE_MS
-    for (const wake of this.#wakes.values()) {
-      wake()
+    for (const one of this.#parked.values()) {
+      one.release()
       if (nowMs() >= untilMs) break
     }
-    if (this.#wakes.size > 0) setImmediate(() => this.#wakeSome())
+    if (this.#parked.size > 0) setImmediate(() => this.#wakeSome())
     else this.close()
   }
 }

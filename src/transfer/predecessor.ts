@@ -25,6 +25,8 @@ import {
 /** Parts under way without an acknowledgement: bounds the descriptors in flight, which count against RLIMIT_NOFILE of the sender. */
 const WINDOW_PARTS = 4
 const ABORT_MS = 100
+/** Where the supervisor does not say. */
+const DEFAULT_COPY_MS = 20_000
 
 type Lost = 'eof' | 'silence' | 'invalid'
 
@@ -95,7 +97,8 @@ export class Predecessor {
     }
     this.#machine.take('accept')
     try {
-      const copy = this.#source.copy(accept)
+      const { copyMs = DEFAULT_COPY_MS, unsettled = 'freeze' } = this.#deadlines
+      const copy = this.#source.copy(accept, { copyMs, unsettled })
       this.#copy = copy
       for (const state of copy.states('copy')) this.#link.send('state', this.#noteState(state))
       for (;;) {
@@ -240,7 +243,8 @@ export class Predecessor {
   #committed(): void {
     this.#end()
     this.#source.handOver()
-    this.#onEnding({ outcome: 'committed', moved: this.#ledger.sessions, phases: this.#machine.durations })
+    const { durations: phases } = this.#machine
+    this.#onEnding({ outcome: 'committed', moved: this.#ledger.sessions, phases, reasons: this.#copy?.notes ?? [] })
   }
 
   #thaw(): void {

@@ -36,12 +36,20 @@ export interface CapturedState {
 export interface Source {
   offer(): Offer
   /** Begins to copy while everything is served: follows what opens, changes and ends from here to `end`. */
-  copy(accept: Accept): Copy
+  copy(accept: Accept, limits: CopyLimits): Copy
   /** Everything has been taken over: lets go of it, before the loop turns again. Must not throw. */
   handOver(): void
 }
 
+export interface CopyLimits {
+  readonly copyMs: number
+  /** What is done when too much is still changing after that time. */
+  readonly unsettled: 'freeze' | 'refuse'
+}
+
 export interface Copy {
+  /** What the result of the upgrade is to say of it. */
+  readonly notes: readonly ReasonFields[]
   /** Shared states whose newest version has not been sent. */
   states(when: 'copy' | 'freeze'): Iterable<CapturedState>
   /** The next part, captured in about a slice's time; undefined once little is left to send. */
@@ -75,11 +83,18 @@ export interface Sink {
 export interface Deadlines {
   readonly checkMs: number
   readonly freezeMs: number
+  readonly copyMs?: number | undefined
+  readonly unsettled?: 'freeze' | 'refuse' | undefined
 }
 
 /** How a transfer ended for one side. */
 export type Ending =
-  | { readonly outcome: 'committed'; readonly moved: number; readonly phases: PhaseDuration[] }
+  | {
+      readonly outcome: 'committed'
+      readonly moved: number
+      readonly phases: PhaseDuration[]
+      readonly reasons: readonly ReasonFields[]
+    }
   | { readonly outcome: 'active'; readonly sessions: number; readonly pauseMs: Pause | null }
   | {
       readonly outcome: 'refused' | 'failed'

@@ -12,7 +12,7 @@ export type StateBytes = Uint8Array | null
  * - id: of the session, unique in its generation and kept by the next
  * - kind: index into the offer's `sessions`
  * - state, and its CRC-32; null and 0 while it is not sent yet
- * - socket: what the transport needs to rebuild the socket (src/adapters/net.ts)
+ * - socket: what the transport needs to rebuild the socket (src/adapters/net/record.ts)
  */
 export type SessionRecord = readonly [id: number, kind: number, state: StateBytes, checksum: number, socket: unknown]
 

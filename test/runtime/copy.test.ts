@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net'
 import t from 'tap'
 import type { Precopy, SessionDefinition, StateDefinition } from '../../src/runtime/types.js'
+import type { CopyLimits } from '../../src/transfer/types.js'
 import { fake, Half, Move, reasonsOf, socket } from './pair.js'
 
 interface Session {
@@ -61,10 +62,18 @@ class Players extends Half {
     if (isTouched) this.kind.touch(this.sockets[index]!)
   }
 
+  use(index: number): void {
+    this.transport.use(this.sockets[index]!)
+  }
+
+  destroy(one: Socket): void {
+    this.transport.use(one)
+    fake(one).destroyed = true
+  }
+
   close(index: number): void {
-    const one = fake(this.sockets[index]!)
-    one.destroyed = true
-    one.emit('close')
+    this.destroy(this.sockets[index]!)
+    this.sockets[index]!.emit('close')
   }
 }
 
@@ -87,7 +96,7 @@ for (const changes of ['touch', 'compare'] as const) {
       before.captured.length = 0
       move.freeze()
       t.same(after.told.splice(0), ['update p1 to 1'])
-      t.same(before.captured, changes === 'touch' ? ['p1'] : ['p0', 'p1', 'p2', 'p3'], 'who is asked for its state')
+      t.same(before.captured, changes === 'touch' ? ['p1'] : ['p1', 'p0', 'p2', 'p3'], 'who is asked for its state')
       move.commit()
       t.same(after.told, [])
       t.same(
@@ -95,11 +104,7 @@ for (const changes of ['touch', 'compare'] as const) {
         ['p0', 'p1', 'p2', 'p3'].map((nick) => ({ nick, at: nick === 'p1' ? 1 : 0 })),
         'in the order they were',
       )
-      t.same(
-        before.sockets.map((one) => fake(one).onActive),
-        [undefined, undefined, undefined, undefined],
-        'nothing is watched any more',
-      )
+      t.equal(before.transport.followers.size, 0, 'nothing is followed any more')
     },
   )
 }
@@ -118,17 +123,40 @@ t.test('a change nobody speaks of: compare sees it, touch does not', async (t) =
   }
 })
 
-t.test('what a socket does is a change: bytes, a pause, an end, bytes that wait', async (t) => {
+t.test('what becomes of a socket is a change: its use, and what it does by itself', async (t) => {
   const [before, after] = [new Players(5, 'touch'), new Players(0, 'touch')]
+  fake(before.sockets[2]!).isUnsettled = true
   const move = new Move(before.source(), after.sink()).serve()
   for (let index = 0; index < 4; index++) before.change(index, false)
-  fake(before.sockets[0]!).onActive?.()
   fake(before.sockets[1]!).stamp = 7
-  fake(before.sockets[2]!).isBuffering = true
+  before.use(1)
+  before.use(0)
   after.log.length = after.told.length = 0
   move.freeze()
-  t.same(after.told, ['update p0 to 1', 'update p1 to 1', 'update p2 to 1'])
-  t.same(after.log, ['update p0 to 0, restored', 'update p1 to 7, restored', 'update p2 to 0, restored'])
+  t.same(after.told, ['update p1 to 1', 'update p0 to 1', 'update p2 to 1'])
+  t.same(
+    after.log.filter((what) => what.startsWith('update')),
+    ['update p1 to 7, restored', 'update p0 to 0, restored', 'update p2 to 0, restored'],
+  )
+  t.same(
+    after.log.filter((what) => what.startsWith('attach')),
+    ['attach p1', 'attach p0', 'attach p2'],
+    'they are likely to be used next',
+  )
+})
+
+t.test('what has settled by itself is not sent again', async (t) => {
+  const [before, after] = [new Players(30, 'touch'), new Players(0, 'touch')]
+  const one = fake(before.sockets[2]!)
+  one.isUnsettled = true
+  const move = new Move(before.source(), after.sink()).serve(() => {
+    if (!one.isUnsettled) return
+    one.isUnsettled = false
+    for (let index = 0; index < 30; index++) before.use(index)
+  })
+  after.log.length = 0
+  move.freeze()
+  t.same(after.log, [])
 })
 
 t.test('compare: of a clean session neither state nor socket is sent again', async (t) => {
@@ -150,7 +178,7 @@ t.test('sessions that open and end meanwhile', async (t) => {
   before.close(3)
   before.open('p5')
   before.kind.leave(before.sockets[2]!)
-  t.equal(fake(before.sockets[2]!).onActive, undefined, 'who has left is not watched')
+  before.use(2)
   move.freeze()
   t.same(after.told.splice(0).sort(), ['forget p1', 'forget p2', 'restore p5 at 0'])
   t.ok(after.log.includes('discard p1') && after.log.includes('discard p2'), 'their sockets are closed')
@@ -164,17 +192,17 @@ t.test('sessions that open and end meanwhile', async (t) => {
 
 t.test("who is destroyed, with 'close' still to come", async (t) => {
   const [before, after] = [new Players(3, 'touch'), new Players(0, 'touch')]
-  fake(before.sockets[0]!).destroyed = true
+  before.destroy(before.sockets[0]!)
   const move = new Move(before.source(), after.sink()).serve()
-  fake(before.sockets[1]!).destroyed = true
-  fake(before.open('p3')).destroyed = true
+  before.destroy(before.sockets[1]!)
+  before.destroy(before.open('p3'))
   move.freeze().commit()
   t.same(after.told, ['restore p1 at 0', 'restore p2 at 0', 'forget p1'])
 })
 
 t.test('all that is new is destroyed: no part of nothing', async (t) => {
   const [before, after] = [new Players(1, 'touch'), new Players(0, 'touch')]
-  fake(before.sockets[0]!).destroyed = true
+  before.destroy(before.sockets[0]!)
   t.same(new Move(before.source(), after.sink()).serve().freeze().sent, ['freeze'])
 })
 
@@ -188,7 +216,8 @@ t.test('many that change: rounds, until few are left', async (t) => {
   })
   t.ok(after.told.filter((told) => told.startsWith('update')).length >= 100, 'while it was served')
   move.freeze()
-  t.equal((after.kind.get([...after.kind][0]![0]) as Session).at, 3)
+  t.ok(left < 3)
+  t.equal((after.kind.get([...after.kind][0]![0]) as Session).at, 3 - left)
 })
 
 t.test('it ends, however many change all the time', async (t) => {
@@ -258,10 +287,7 @@ t.test('an aborted copy leaves nothing behind, and the next one begins anew', as
   const before = new Players(3, 'touch')
   const refused = new Players(0, 'touch')
   new Move(before.source(), refused.sink()).serve().abort()
-  t.same(
-    before.sockets.map((one) => fake(one).onActive),
-    [undefined, undefined, undefined],
-  )
+  t.equal(before.transport.followers.size, 0)
   t.equal(before.sessions.follower, undefined)
   t.equal(refused.kind.size, 0)
   t.same(refused.log.slice(-3), ['discard p0', 'discard p1', 'discard p2'])
@@ -313,4 +339,32 @@ t.test('a session the app gives up in the successor, before commit', async (t) =
   t.same(after.told, [], 'it is neither updated nor forgotten: the app knows')
   move.commit()
   t.ok(before.log.includes('abandon p0'), 'the predecessor lets go of it: that ends the connection')
+})
+
+t.test('more that changes than another round would bring: it says so and freezes, or refuses', async (t) => {
+  const always = (limits: CopyLimits): { move: Move; from: Players } => {
+    const from = new Players(600, 'touch')
+    const move = new Move(from.source(), new Players(0, 'touch').sink(), undefined, limits)
+    return { move, from }
+  }
+  const busy = (from: Players) => () => {
+    for (let index = 0; index < 600; index++) from.change(index)
+  }
+  const freezes = always({ copyMs: 60_000, unsettled: 'freeze' })
+  freezes.move.serve(busy(freezes.from)).freeze().commit()
+  t.match(freezes.move.copy.notes, [
+    { count: 600, reason: /^sessions change faster than they can be copied: 600 were left .* sent in the freeze$/ },
+  ])
+  const late = always({ copyMs: 0, unsettled: 'freeze' })
+  late.move.serve(busy(late.from))
+  t.equal(late.move.copy.notes.length, 1, 'the time is over')
+  t.ok(late.move.sent.length < freezes.move.sent.length)
+  const refuses = always({ copyMs: 60_000, unsettled: 'refuse' })
+  t.match(
+    reasonsOf(() => refuses.move.serve(busy(refuses.from))),
+    [{ count: 600, reason: /^sessions change faster than they can be copied: 600/ }],
+  )
+  const quiet = always({ copyMs: 60_000, unsettled: 'refuse' })
+  quiet.move.serve().freeze()
+  t.same(quiet.move.copy.notes, [])
 })

@@ -6,16 +6,16 @@ import { createSink } from '../../src/runtime/sink.js'
 import { createSource } from '../../src/runtime/source.js'
 import { States } from '../../src/runtime/states.js'
 import type { Transport } from '../../src/runtime/transport.js'
+import type { Parking } from '../../src/sys/parking.js'
 import { Ledger } from '../../src/transfer/ledger.js'
-import type { Accept, Copy, Offer, Part, Refusal, Sink, Source } from '../../src/transfer/types.js'
+import type { Accept, Copy, CopyLimits, Offer, Part, Refusal, Sink, Source } from '../../src/transfer/types.js'
 
 export class FakeSocket extends EventEmitter {
   destroyed = false
-  /** What the app has done to it that costs no bytes: pause, end, a timeout. */
+  /** What a description of it says. */
   stamp = 0
-  /** Bytes wait in this process. */
-  isBuffering = false
-  onActive: (() => void) | undefined
+  /** It goes on by itself: bytes wait in this process. */
+  isUnsettled = false
   readonly label: string
 
   constructor(label: string) {
@@ -48,20 +48,22 @@ export class FakeTransport implements Transport {
   unsupported = () => this.faults.unsupported
   refuses = () => this.faults.refuses
   attach = (one: Socket) => void this.log.push(`attach ${labelOf(one)}`)
-  stamp = (one: Socket) => fake(one).stamp
-  isBuffering = (one: Socket) => fake(one).isBuffering
+  isUnsettled = (one: Socket) => fake(one).isUnsettled
+  readonly followers = new Set<(one: Socket) => void>()
 
   describe(one: Socket) {
     if (this.faults.describe) throw this.faults.describe
     return { descriptor: 0, described: { label: labelOf(one), stamp: fake(one).stamp }, bytes: 0 }
   }
 
-  watch(one: Socket, onActive: () => void) {
-    fake(one).onActive = onActive
+  follow(onUsed: (one: Socket) => void) {
+    this.followers.add(onUsed)
+    return () => void this.followers.delete(onUsed)
   }
 
-  unwatch(one: Socket) {
-    fake(one).onActive = undefined
+  /** The socket is read, written, paused: what changes its description. */
+  use(one: Socket) {
+    for (const onUsed of this.followers) onUsed(one)
   }
 
   beginFreeze() {
@@ -72,13 +74,14 @@ export class FakeTransport implements Transport {
     }
   }
 
-  adopt(_descriptor: number, described: unknown) {
+  adopt(descriptor: number, described: unknown, _parking: Parking) {
     const { label } = described as { label: string }
     this.log.push(`adopt ${label}`)
     if (this.faults.adopt) throw this.faults.adopt
     return {
       socket: socket(label),
-      isWanted: true,
+      descriptor,
+      attach: () => void this.log.push(`attach ${label}`),
       prepare: () => void this.log.push(`prepare ${label}`),
       update: (described: unknown, restored: boolean) => {
         if (this.faults.update) throw this.faults.update
@@ -116,6 +119,8 @@ export class Half {
   }
 }
 
+const LIMITS: CopyLimits = { copyMs: 20_000, unsettled: 'freeze' }
+
 /** The way of a transfer in steps, without a channel. Each throws what either side throws. */
 export class Move {
   readonly accept: Accept
@@ -127,12 +132,17 @@ export class Move {
   readonly #offer: Offer
   readonly #ledger = new Ledger()
 
-  constructor(from: Source, to: Sink, change: (accept: Accept) => Accept = (accept) => accept) {
+  constructor(
+    from: Source,
+    to: Sink,
+    change: (accept: Accept) => Accept = (accept) => accept,
+    limits: CopyLimits = LIMITS,
+  ) {
     this.#from = from
     this.#to = to
     this.#offer = from.offer()
     this.accept = change(to.choose(this.#offer))
-    this.copy = from.copy(this.accept)
+    this.copy = from.copy(this.accept, limits)
     this.#restore('copy')
   }
 

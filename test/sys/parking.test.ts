@@ -4,11 +4,12 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { binding } from '../../src/sys/binding.js'
-import { Parking } from '../../src/sys/parking.js'
+import { type Parked, Parking } from '../../src/sys/parking.js'
 import { until } from '../harness/timeout.js'
 import { openDescriptors } from './descriptors.js'
 
 const b = binding()
+const ignore = () => undefined
 
 /** Connections: the clients' ends, and descriptors of the servers' ends that nobody else reads. */
 async function connections(t: Test, count: number): Promise<{ clients: Socket[]; fds: number[] }> {
@@ -33,7 +34,7 @@ async function connections(t: Test, count: number): Promise<{ clients: Socket[];
 }
 
 /** Parks all, and tells who wakes, in order. A wake leaves, as the owner of a socket does. */
-function parked(fds: readonly number[]): { parking: Parking; woken: number[]; turns: number[] } {
+function parked(fds: readonly number[]): { parking: Parking; ones: Parked[]; woken: number[]; turns: number[] } {
   const parking = new Parking()
   const woken: number[] = []
   const turns: number[] = []
@@ -43,15 +44,21 @@ function parked(fds: readonly number[]): { parking: Parking; woken: number[]; tu
     setImmediate(count).unref()
   }
   count()
-  for (const [index, fd] of fds.entries())
-    parking.park(fd, () => {
-      parking.leave(fd)
-      woken.push(index)
-      turns.push(turn)
-      // As long as it takes to make a socket ready to be read, on a slow day: a slice holds few of them.
-      for (const from = performance.now(); performance.now() - from < 0.2; );
-    })
-  return { parking, woken, turns }
+  const ones = fds.map((descriptor, index): Parked => {
+    const one = {
+      descriptor,
+      release: () => {
+        parking.leave(one)
+        woken.push(index)
+        turns.push(turn)
+        // As long as it takes to make a socket ready to be read, on a slow day: a slice holds few of them.
+        for (const from = performance.now(); performance.now() - from < 0.2; );
+      },
+    }
+    parking.park(one)
+    return one
+  })
+  return { parking, ones, woken, turns }
 }
 
 const all = (woken: number[], count: number): Promise<void> =>
@@ -68,7 +75,7 @@ t.test('nobody wakes before commit, whatever comes; then everybody does, once, i
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
   t.same(woken, [])
   t.equal(parking.isLive, false)
-  parking.goLive()
+  parking.goLive(ignore)
   t.equal(parking.isLive, true)
   t.same(woken, [], 'not in the turn of the commit itself')
   await all(woken, 50)
@@ -77,6 +84,19 @@ t.test('nobody wakes before commit, whatever comes; then everybody does, once, i
     [...fds.keys()],
   )
   t.ok(new Set(turns).size > 5, `the loop turned between them: ${new Set(turns).size} slices`)
+})
+
+t.test('who is wanted wakes in the turn of the commit, unless it has left', async (t) => {
+  const { fds } = await connections(t, 4)
+  const { parking, ones, woken } = parked(fds)
+  for (const index of [2, 0, 3, 2]) parking.want(ones[index]!)
+  parking.leave(ones[3]!)
+  parking.want(ones[3]!)
+  let released = 0
+  parking.goLive(() => released++)
+  t.same(woken, [2, 0])
+  t.equal(released, 2)
+  await all(woken, 3)
 })
 
 t.test('those that can be read wake before those that cannot', async (t) => {
@@ -96,7 +116,7 @@ t.test('those that can be read wake before those that cannot', async (t) => {
         .filter((events) => events !== 0).length === 3,
     'three to be ready',
   )
-  parking.goLive()
+  parking.goLive(ignore)
   await all(woken, 60)
   for (const index of [55, 57, 59]) t.ok(woken.indexOf(index) < 30, `${index} woke as number ${woken.indexOf(index)}`)
 })
@@ -104,7 +124,7 @@ t.test('those that can be read wake before those that cannot', async (t) => {
 t.test('what becomes readable after commit wakes at once', async (t) => {
   const { clients, fds } = await connections(t, 200)
   const { parking, woken } = parked(fds)
-  parking.goLive()
+  parking.goLive(ignore)
   clients[199]!.write('x')
   await all(woken, 200)
   t.ok(woken.indexOf(199) < 199, `it woke as number ${woken.indexOf(199)}`)
@@ -112,11 +132,11 @@ t.test('what becomes readable after commit wakes at once', async (t) => {
 
 t.test('who has left is not woken, and may be closed', async (t) => {
   const { clients, fds } = await connections(t, 3)
-  const { parking, woken } = parked(fds)
+  const { parking, ones, woken } = parked(fds)
   clients[0]!.write('x')
-  parking.leave(fds[0]!)
-  parking.leave(fds[0]!)
-  parking.goLive()
+  parking.leave(ones[0]!)
+  parking.leave(ones[0]!)
+  parking.goLive(ignore)
   await all(woken, 2)
   t.same([...woken].sort(), [1, 2])
 })
@@ -132,7 +152,7 @@ t.test('who has left is not in the set any more: its readiness would wake us for
       }
     })
   const before = sets()
-  const { parking } = parked(fds)
+  const { parking, ones } = parked(fds)
   const [set] = sets().filter((fd) => !before.includes(fd))
   const members = (): number[] =>
     [...readFileSync(`/proc/self/fdinfo/${set}`, 'latin1').matchAll(/^tfd: +(\d+)/gm)].map(([, fd]) => Number(fd))
@@ -140,7 +160,7 @@ t.test('who has left is not in the set any more: its readiness would wake us for
     members().sort((one, other) => one - other),
     fds,
   )
-  parking.leave(fds[1]!)
+  parking.leave(ones[1]!)
   t.same(
     members().sort((one, other) => one - other),
     [fds[0], fds[2]],
@@ -152,11 +172,16 @@ t.test('who leaves while others are woken', async (t) => {
   const { clients, fds } = await connections(t, 3)
   const parking = new Parking()
   const woken: number[] = []
-  for (const [index, fd] of fds.entries())
-    parking.park(fd, () => {
-      for (const each of fds) parking.leave(each)
-      woken.push(index)
-    })
+  const ones = fds.map(
+    (descriptor, index): Parked => ({
+      descriptor,
+      release: () => {
+        for (const each of ones) parking.leave(each)
+        woken.push(index)
+      },
+    }),
+  )
+  for (const one of ones) parking.park(one)
   for (const client of clients) client.write('x')
   await until(
     () =>
@@ -170,7 +195,7 @@ t.test('who leaves while others are woken', async (t) => {
     'all to be ready',
   )
   const before = openDescriptors()
-  parking.goLive()
+  parking.goLive(ignore)
   await until(() => openDescriptors() < before, 'the set to be closed')
   t.equal(woken.length, 1)
 })
@@ -180,18 +205,18 @@ t.test('nothing stays open: after all are woken, closed before commit, or with n
   const before = openDescriptors()
   const { parking, woken } = parked(fds)
   t.equal(openDescriptors(), before + 1)
-  parking.goLive()
+  parking.goLive(ignore)
   await all(woken, 5)
   await until(() => openDescriptors() === before, 'the set to be closed')
 
   const aborted = parked(fds)
   aborted.parking.close()
   aborted.parking.close()
-  for (const fd of fds) aborted.parking.leave(fd)
+  for (const one of aborted.ones) aborted.parking.leave(one)
   t.equal(openDescriptors(), before)
 
   const empty = new Parking()
-  empty.goLive()
+  empty.goLive(ignore)
   await until(() => openDescriptors() === before, 'the empty set to be closed')
   t.same(aborted.woken, [])
 })

@@ -42,6 +42,8 @@ class FakeSource implements Source {
     }
   }
 
+  readonly notes = []
+
   copy() {
     this.#comesTo('copy')
     this.begun++

@@ -1,0 +1,162 @@
+/** A socket the successor has built, held still until commit, and what becomes of it then. */
+import type net from 'node:net'
+import type { Adopted } from '../../runtime/transport.js'
+import { binding } from '../../sys/binding.js'
+import { nowMs } from '../../sys/clock.js'
+import {
+  AdoptedSocket,
+  applyOptions,
+  attach,
+  countFrom,
+  dropHeld,
+  endReadableSilently,
+  endWritableSilently,
+  type Gate,
+  hasOptions,
+  keepOutputReadable,
+  knowOptions,
+  knowPeer,
+  release,
+  resumeIdleTimer,
+  settle,
+  writeFirst,
+} from '../../sys/node-internals.js'
+import type { Parked, Parking } from '../../sys/parking.js'
+import { type Described, fromRow } from './record.js'
+
+const NOTHING = Buffer.alloc(0)
+
+export class HeldSocket implements Adopted, Gate, Parked {
+  readonly descriptor: number
+  readonly #socket: AdoptedSocket
+  readonly #parking: Parking
+  #state: Described
+  /** Unsent output that came after the app got the socket, which may have written since: it still goes first. */
+  #unsentFirst: Uint8Array = NOTHING
+  /** Whose the descriptor is: this object's, until the socket has its handle; nobody's after it was closed. */
+  #owner: 'held' | 'handle' | 'none' = 'held'
+  #isReleased = false
+
+  /** Owns the descriptor, unless it throws. */
+  constructor(descriptor: number, state: Described, parking: Parking) {
+    this.descriptor = descriptor
+    this.#state = state
+    this.#parking = parking
+    const socket = new AdoptedSocket(this, state.allowHalfOpen)
+    this.#socket = socket
+    keepOutputReadable(socket)
+    if (state.readEnded) endReadableSilently(socket)
+    if (state.finSent) endWritableSilently(socket)
+    knowOptions(socket, state)
+    this.#know(state)
+    parking.park(this)
+  }
+
+  get socket(): net.Socket {
+    return this.#socket
+  }
+
+  get isLive(): boolean {
+    return this.#parking.isLive
+  }
+
+  isHeld(): boolean {
+    if (this.#parking.isLive) {
+      this.release()
+      return false
+    }
+    if (this.#socket.writableLength > 0 || this.#socket.writableEnded) this.onWanted()
+    return true
+  }
+
+  onWanted(): void {
+    this.#parking.want(this)
+  }
+
+  onLeft(): void {
+    this.#parking.leave(this)
+    if (this.#owner === 'held') this.#close()
+  }
+
+  attach(): void {
+    if (this.#owner !== 'held') return
+    attach(this.#socket, this.descriptor, this.#state.type)
+    this.#owner = 'handle'
+  }
+
+  update(value: unknown, restored: boolean): void {
+    const before = this.#state
+    const state = fromRow(value)
+    this.#state = state
+    const socket = this.#socket
+    if (socket.destroyed) return
+    // What `restore` has set stays: the kernel is told at commit.
+    if (hasOptions(socket, before)) knowOptions(socket, state)
+    this.#know(state)
+    if (state.unread.length > 0 || state.unsent.length > 0) this.onWanted()
+    if (state.readEnded && !before.readEnded) endReadableSilently(socket)
+    if (state.finSent && !before.finSent) endWritableSilently(socket)
+    if (!restored) return
+    this.#unsentFirst = state.unsent
+    if (state.writeEnded && !before.writeEnded && !state.finSent) socket.end()
+    if (state.paused && !before.paused) socket.pause()
+    if (!state.paused && before.paused) socket.resume()
+  }
+
+  prepare(): void {
+    const { unread, unsent, writeEnded, finSent, paused } = this.#state
+    if (unread.length > 0) this.onWanted()
+    if (unsent.length > 0) this.#socket.write(unsent)
+    if (writeEnded && !finSent) this.#socket.end()
+    if (paused) this.#socket.pause()
+  }
+
+  release(): void {
+    const socket = this.#socket
+    if (this.#isReleased || socket.destroyed) return
+    this.#isReleased = true
+    this.#parking.leave(this)
+    this.attach()
+    settle(socket)
+    applyOptions(socket, this.#state)
+    const { timeoutMs, idleAtMs, unread } = this.#state
+    // Unless `restore` has set a timeout of its own, which begins now, the idle time goes on from where it was.
+    if (timeoutMs > 0 && (socket.timeout ?? timeoutMs) === timeoutMs)
+      resumeIdleTimer(socket, timeoutMs, idleAtMs === null ? Number.POSITIVE_INFINITY : idleAtMs - nowMs())
+    else if (socket.timeout !== undefined) socket.setTimeout(socket.timeout)
+    apart(() => {
+      // Not unshift(): that goes past the decoder, and an app that has set an encoding would be given bytes.
+      if (unread.length > 0) socket.push(unread)
+    })
+    apart(() => {
+      if (this.#unsentFirst.length > 0) writeFirst(socket, this.#unsentFirst)
+      release(socket)
+    })
+  }
+
+  discard(): void {
+    this.#parking.leave(this)
+    if (dropHeld(this.#socket) && this.#owner === 'held') this.#close()
+  }
+
+  #know(state: Described): void {
+    countFrom(this.#socket, state.bytesRead, state.bytesWritten)
+    if (state.peer !== null) knowPeer(this.#socket, state.peer)
+  }
+
+  #close(): void {
+    this.#owner = 'none'
+    binding().close(this.descriptor)
+  }
+}
+
+/** A handler of the app's that throws is uncaught, as ever, but does not keep the other sessions from going on. */
+function apart(run: () => void): void {
+  try {
+    run()
+  } catch (error) {
+    process.nextTick(() => {
+      throw error
+    })
+  }
+}
