@@ -40,6 +40,14 @@ interface Known {
   checksum: number | undefined
 }
 
+/** How sessions of a kind travel. */
+interface Plan {
+  readonly choice: Choice
+  /** In the offer. */
+  readonly index: number
+  readonly isEarly: boolean
+}
+
 export class SessionCopy implements Copy, Follower {
   readonly notes: ReasonFields[] = []
   readonly #sessions: Sessions
@@ -50,11 +58,13 @@ export class SessionCopy implements Copy, Follower {
   readonly #isMovable: boolean
   readonly #convergence: Convergence
   readonly #unfollow: () => void = () => undefined
+  readonly #plans = new Map<Kind, Plan>()
   /** In the order they were opened. */
   readonly #known = new Map<Socket, Known>()
+  /** Not sent yet. */
   readonly #fresh = new Map<Socket, { kind: Kind; entry: Entry }>()
-  /** Those of them that were there when the round began: others may come for ever. */
-  readonly #due = new Set<Socket>()
+  /** Those of them that were there when the round began, the first at the end: others may come for ever. */
+  #due: Socket[] = []
   /** Used or touched since they were sent. */
   readonly #dirty = new Set<Socket>()
   /** Will change without being used. */
@@ -77,10 +87,8 @@ export class SessionCopy implements Copy, Follower {
     this.#isMovable = transport.unsupported() === undefined
     if (!this.#isMovable) return
     for (const kind of sessions.kinds.values())
-      for (const [socket, entry] of kind.entries) {
-        this.opened(kind, socket, entry)
-        this.#due.add(socket)
-      }
+      for (const [socket, entry] of kind.entries) this.opened(kind, socket, entry)
+    this.#due = [...this.#fresh.keys()].reverse()
     sessions.follower = this
     this.#unfollow = transport.follow((socket) => this.touched(socket))
   }
@@ -97,7 +105,7 @@ export class SessionCopy implements Copy, Follower {
   ended(socket: Socket): void {
     const known = this.#known.get(socket)
     if (known !== undefined) this.#gone.push(known.entry.id)
-    for (const set of [this.#known, this.#fresh, this.#due, this.#dirty, this.#late, this.#unsettled])
+    for (const set of [this.#known, this.#fresh, this.#dirty, this.#late, this.#unsettled])
       set.delete(socket)
   }
 
@@ -122,7 +130,7 @@ export class SessionCopy implements Copy, Follower {
       if (this.#round.length > 0) {
         const changes = this.#changes(describe, untilMs, MAX_UPDATE)
         if (changes.length > 0) return { kind: 'update', changes }
-      } else if (this.#due.size > 0) {
+      } else if (this.#due.length > 0) {
         const part = this.#batch(describe, untilMs)
         if (part.records.length > 0) return part
       } else if (!this.#beginRound()) {
@@ -140,7 +148,8 @@ export class SessionCopy implements Copy, Follower {
     const describe = (socket: Socket) => freeze.describe(socket)
     // Those that changed first: they are likely to be used next, and the successor begins while the others are captured.
     yield* this.#updates([...new Set([...this.#dirty, ...this.#unsettled])], describe, FIRST_UPDATE)
-    while (this.#fresh.size > 0) {
+    this.#due = [...this.#fresh.keys()].reverse()
+    while (this.#due.length > 0) {
       const part = this.#batch(describe, Number.POSITIVE_INFINITY)
       if (part.records.length > 0) yield part
     }
@@ -167,6 +176,15 @@ export class SessionCopy implements Copy, Follower {
     return this.#accept.sessions.some((choice) => choice.name === name && choice.early === true)
   }
 
+  /** @throws Refusal when the successor has no use for this kind. */
+  #plan(kind: Kind): Plan {
+    const choice = chosenFor(kind, this.#accept)
+    const index = [...this.#sessions.kinds.values()].indexOf(kind)
+    const plan = { choice, index, isEarly: this.#isEarly(kind) }
+    this.#plans.set(kind, plan)
+    return plan
+  }
+
   #beginRound(): boolean {
     const left = this.#dirty.size + this.#fresh.size + this.#gone.length
     const verdict = this.#convergence.judge(left)
@@ -176,7 +194,7 @@ export class SessionCopy implements Copy, Follower {
     }
     this.#round = [...this.#dirty].reverse()
     this.#dirty.clear()
-    for (const socket of this.#fresh.keys()) this.#due.add(socket)
+    this.#due = [...this.#fresh.keys()].reverse()
     return true
   }
 
@@ -191,21 +209,20 @@ export class SessionCopy implements Copy, Follower {
     const records: SessionRecord[] = []
     const descriptors: number[] = []
     let size = 0
-    const kinds = [...this.#sessions.kinds.values()]
-    for (const [socket, { kind, entry }] of this.#fresh) {
+    for (let socket = this.#due.pop(); socket !== undefined; socket = this.#due.pop()) {
+      const fresh = this.#fresh.get(socket)
       this.#fresh.delete(socket)
-      this.#due.delete(socket)
-      if (socket.destroyed) continue
-      const choice = chosenFor(kind, this.#accept)
+      if (fresh === undefined || socket.destroyed) continue
+      const { kind, entry } = fresh
+      const { choice, index, isEarly } = this.#plans.get(kind) ?? this.#plan(kind)
       const { descriptor, described, bytes } = describeOne(describe, socket, choice)
       const { definition } = kind
-      const isEarly = this.#isEarly(kind)
       // Unless it is restored early a session is captured, and restored, at the one instant only.
       const envelope =
         isFinal || isEarly
           ? captureOne(kind.name, choice, definition, () => definition.capture(socket, entry.session))
           : undefined
-      records.push([entry.id, kinds.indexOf(kind), envelope?.bytes ?? null, envelope?.checksum ?? 0, described])
+      records.push([entry.id, index, envelope?.bytes ?? null, envelope?.checksum ?? 0, described])
       descriptors.push(descriptor)
       this.#known.set(socket, { kind, entry, choice, isEarly, checksum: envelope?.checksum })
       if (!isFinal) {
