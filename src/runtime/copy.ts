@@ -105,8 +105,7 @@ export class SessionCopy implements Copy, Follower {
   ended(socket: Socket): void {
     const known = this.#known.get(socket)
     if (known !== undefined) this.#gone.push(known.entry.id)
-    for (const set of [this.#known, this.#fresh, this.#dirty, this.#late, this.#unsettled])
-      set.delete(socket)
+    for (const set of [this.#known, this.#fresh, this.#dirty, this.#late, this.#unsettled]) set.delete(socket)
   }
 
   *states(when: 'copy' | 'freeze'): Iterable<CapturedState> {

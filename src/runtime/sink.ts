@@ -6,6 +6,7 @@ import { Parking } from '../sys/parking.js'
 import { type Accept, type Choice, type Offer, type Pause, Refusal, type Sink } from '../transfer/types.js'
 import { openState } from '../wire/envelope.js'
 import type { ReasonFields } from '../wire/fields.js'
+import { makeRoom } from './budget.js'
 import type { Kind, Sessions } from './sessions.js'
 import type { States } from './states.js'
 import type { Adopted, Transport } from './transport.js'
@@ -17,9 +18,6 @@ interface Held {
   readonly choice: Choice
   isRestored: boolean
 }
-
-/** What a process has open beside its sessions, roughly: only the table's size follows from it. */
-const SPARE_DESCRIPTORS = 256
 
 /** @param onActive called when every session is live. */
 export function createSink(sessions: Sessions, states: States, transport: Transport, onActive: () => void): Sink {
@@ -168,22 +166,6 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
       if (!kind.entries.has(socket.socket)) sessions.add(kind, socket.socket, { id, session })
     })
   }
-}
-
-/**
- * Raises the soft limit as far as need be, and grows the table of descriptors, now, while the clients are served: each
- * doubling during the freeze would wait for RCU. A process at its limit would cut those who connect. Throws Refusal.
- */
-function makeRoom(sessions: number): void {
-  if (sessions === 0) return
-  const { soft, hard } = binding().descriptorLimit()
-  const needed = sessions + SPARE_DESCRIPTORS
-  if (needed > hard) {
-    const reason = `the successor would need ${needed} descriptors for ${sessions} sessions, its limit (RLIMIT_NOFILE, hard) is ${hard}`
-    throw new Refusal([{ reason, count: sessions }])
-  }
-  if (needed > soft) binding().setDescriptorLimit(needed)
-  binding().growDescriptorTable(needed)
 }
 
 /** Of single pauses, the shortest first, and then of `others` that all ended at `othersMs`. */

@@ -3,6 +3,7 @@
  * turn: while its event loop stands still it reads nothing, writes nothing and no timer of the app fires, so there is no
  * socket to stop and, on abort, nothing to undo.
  */
+import { binding } from '../sys/binding.js'
 import { nowMs } from '../sys/clock.js'
 import type { Link } from '../sys/link.js'
 import type { ReasonFields } from '../wire/fields.js'
@@ -104,9 +105,12 @@ export class Predecessor {
       for (;;) {
         const part = copy.next()
         // What the successor has still to build would lie inside the pause.
-        if (part === undefined && this.#acknowledged === this.#ledger.parts) break
-        if (part !== undefined)
-          this.#send(part, (kind, fields, descriptors) => this.#link.send(kind, fields, descriptors))
+        if (part === undefined && this.#outstanding === 0) break
+        // Not queued when the channel is full: that would take a duplicate of each descriptor.
+        while (part !== undefined && !this.#send(part, 0)) {
+          await this.#turn(this.#outstanding - 1)
+          if (this.#phase !== 'copy') return
+        }
         await this.#turn(part === undefined ? 0 : WINDOW_PARTS - 1)
         if (this.#phase !== 'copy') return
       }
@@ -121,7 +125,7 @@ export class Predecessor {
   /** Lets the app run, and waits while more than `most` parts are under way. */
   async #turn(most: number): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve))
-    while (this.#phase === 'copy' && this.#ledger.parts - this.#acknowledged > most) {
+    while (this.#phase === 'copy' && this.#outstanding > Math.max(0, most)) {
       await new Promise<void>((resolve) => {
         this.#onRoom = resolve
       })
@@ -159,10 +163,12 @@ export class Predecessor {
     for (const state of copy.states('freeze'))
       if (!sent(this.#link.sendBefore(deadlineMs, 'state', this.#noteState(state)))) return
     for (const part of copy.rest()) {
-      this.#send(part, (kind, fields, descriptors) =>
-        sent(this.#link.sendBefore(deadlineMs, kind, fields, descriptors)),
-      )
-      while (this.#phase === 'transfer' && this.#ledger.parts - this.#acknowledged >= WINDOW_PARTS)
+      while (!this.#send(part, deadlineMs)) {
+        if (this.#outstanding === 0) return void sent(false)
+        this.#handle(this.#link.receiveBefore(deadlineMs))
+        if (this.#phase !== 'transfer') return
+      }
+      while (this.#phase === 'transfer' && this.#outstanding >= WINDOW_PARTS)
         this.#handle(this.#link.receiveBefore(deadlineMs))
       if (this.#phase !== 'transfer') return
     }
@@ -176,12 +182,28 @@ export class Predecessor {
     return state
   }
 
-  #send(part: Part, send: Link<typeof TRANSFER>['send']): void {
+  get #outstanding(): number {
+    return this.#ledger.parts - this.#acknowledged
+  }
+
+  /** Sends a part by then, blocking the thread; false when it could not be, and is to be sent again after an acknowledgement. */
+  #send(part: Part, deadlineMs: number): boolean {
     const index = this.#ledger.parts
-    this.#ledger.note(part)
-    if (part.kind === 'batch') send('batch', { index, sessions: part.records }, part.descriptors)
-    else if (part.kind === 'update') send('update', { index, changes: part.changes })
-    else send('gone', { index, ids: part.ids })
+    let isSent: boolean
+    try {
+      if (part.kind === 'batch')
+        isSent = this.#link.sendBefore(deadlineMs, 'batch', { index, sessions: part.records }, part.descriptors)
+      else if (part.kind === 'update')
+        isSent = this.#link.sendBefore(deadlineMs, 'update', { index, changes: part.changes })
+      else isSent = this.#link.sendBefore(deadlineMs, 'gone', { index, ids: part.ids })
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ETOOMANYREFS') throw error
+      // unix(7): what all processes of this user have in flight counts against RLIMIT_NOFILE of the sender.
+      if (this.#outstanding === 0) throw new Refusal([{ reason: tooManyInFlight(), count: 1 }])
+      return false
+    }
+    if (isSent) this.#ledger.note(part)
+    return isSent
   }
 
   /** Takes the step a message or its absence means in this phase. */
@@ -269,4 +291,9 @@ export class Predecessor {
     this.#fence.close()
     return true
   }
+}
+
+function tooManyInFlight(): string {
+  const { soft } = binding().descriptorLimit()
+  return `this user has as many descriptors in flight between its processes as one may have open (RLIMIT_NOFILE, soft, is ${soft}): raise that limit, or upgrade when the others have done`
 }

@@ -20,10 +20,15 @@ export interface ServingOptions extends Omit<SupervisorOptions, 'command'> {
   readonly clients?: number
   /** Arguments of the first generation. */
   readonly args?: readonly string[]
+  /** What runs the server, in front of its command. */
+  readonly wrapper?: readonly string[]
 }
 
-export async function serving(t: Test, { clients = 30, args = [], ...options }: ServingOptions = {}): Promise<Serving> {
-  const supervisor = startSupervisor(t, { ...options, command: stream(...args) })
+export async function serving(
+  t: Test,
+  { clients = 30, args = [], wrapper = [], ...options }: ServingOptions = {},
+): Promise<Serving> {
+  const supervisor = startSupervisor(t, { ...options, command: [...wrapper, ...stream(...args)] })
   const port = Number((await supervisor.child.line(READY))[4])
   return { supervisor, port, load: (await Load.open(port, clients)).start() }
 }
