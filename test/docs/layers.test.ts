@@ -14,6 +14,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   index: ['errors', 'logger', 'wire', 'sys', 'transfer', 'runtime', 'adapters'],
   supervisor: ['errors', 'logger', 'wire', 'sys'],
   cli: ['errors', 'logger', 'supervisor'],
+  testing: ['errors', 'wire', 'runtime'],
 }
 
 const layerOf = (path: string): string =>
@@ -33,6 +34,8 @@ t.test('every import goes where the layers allow', async (t) => {
       const target = layerOf(normalize(join(dirname(path), (from ?? dynamic) as string)).replace(/\.js$/, '.ts'))
       seen++
       if (target !== layer && !MAY_IMPORT[layer]?.includes(target)) t.fail(`${path} imports ${target}`)
+      if (layer === 'testing' && target === 'runtime' && !/\/(versions|types)\.js$/.test((from ?? dynamic) as string))
+        t.fail(`${path} imports more of the runtime than its pure part`)
       if (layer === 'adapters' && target === 'adapters') t.fail(`${path} imports another adapter`)
     }
   }
