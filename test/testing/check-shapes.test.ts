@@ -194,20 +194,30 @@ for (const [name, [wrong, words]] of Object.entries(BAD_STEPS)) {
   })
 }
 
-t.test('an optional field that an upgrade makes up is caught on the way down', async (t) => {
+/** Right for all others. */
+const losesIn = (lost: string) => ({
+  2: ({ place, ...rest }: { place: string | null }) => (place === lost ? rest : { ...rest, room: place }),
+})
+
+t.test('a step that fails for a value only an older version had is caught on the way back', async (t) => {
+  const { file } = folder(t)
+  await check(file, { ...first, samples: [...players, { name: 'eve', room: 'cellar' }] }, true)
+  await check(file, second, true)
+  const definition = { ...steps, downgrade: losesIn('cellar') }
+  const words = 'version 1 stepped up to 2, stepped down to 1: state.room disappeared'
+  await fails(t, check(file, { ...second, definition }), 'HANDOVER_STEP_WRONG', words)
+})
+
+t.test('a step that fails for a value only the corpus has, or only the samples of now, is caught', async (t) => {
   const { file } = folder(t)
   await check(file, first, true)
-  await check(file, second, true)
-  // Right for what is captured now; wrong for sessions that came from version 1, whose `seen` was lost on the way up.
-  const upgrade = {
-    1: ({ room, seen, ...rest }: Player) => ({ ...rest, place: room, ...(seen && { seen: undefined }) }),
+  await check(file, { ...second, samples: [...second.samples, { name: 'eve', place: 'attic' }] }, true)
+  const now = [...second.samples, { name: 'eve', place: 'garden' }]
+  const words = 'version 2, stepped down to 1: state.room disappeared'
+  for (const lost of ['attic', 'garden']) {
+    const definition = { ...steps, downgrade: losesIn(lost) }
+    await fails(t, check(file, { definition, samples: now }), 'HANDOVER_STEP_WRONG', words)
   }
-  await fails(
-    t,
-    check(file, { ...second, definition: { ...steps, upgrade } }),
-    'HANDOVER_STEP_WRONG',
-    'state.seen is undefined',
-  )
 })
 
 t.test('a step that changes its argument is given another one each time', async (t) => {
@@ -218,9 +228,19 @@ t.test('a step that changes its argument is given another one each time', async 
     delete state[from]
     return state
   }
-  const definition = { ...steps, upgrade: { 1: rename('room', 'place') }, downgrade: { 2: rename('place', 'room') } }
-  await check(file, { ...second, definition }, true)
-  t.ok(second.samples[0] && 'place' in second.samples[0], 'the samples are as they were')
+  const upgrade = { 1: rename('room', 'place'), 2: rename('place', 'at') }
+  const downgrade = { 2: rename('place', 'room'), 3: rename('at', 'place') }
+  await check(
+    file,
+    { ...second, definition: { ...steps, upgrade: { 1: upgrade[1] }, downgrade: { 2: downgrade[2] } } },
+    true,
+  )
+  const samples = players.map(({ room, ...rest }) => ({ ...rest, at: room }))
+  await check(file, { definition: kind(3, { upgrade, downgrade }), samples }, true)
+  t.ok(
+    samples.every((sample) => 'at' in sample),
+    'the samples are as they were',
+  )
 })
 
 t.test('a step may be left out, if that is said', async (t) => {

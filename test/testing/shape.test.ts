@@ -13,7 +13,7 @@ const text = (shape: Shape): string => JSON.stringify(toJson(shape))
 const breaks = (recorded: Shape, found: Shape): boolean => compare(recorded, found).some(({ breaks }) => breaks)
 
 function holds<T>(t: Test, property: fc.IProperty<T>): void {
-  const details = fc.check(property, { numRuns: 500 })
+  const details = fc.check(property, { numRuns: 300 })
   t.notOk(details.failed, fc.defaultReportMessage(details) ?? `${details.numRuns} runs`)
 }
 
