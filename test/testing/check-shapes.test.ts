@@ -276,6 +276,21 @@ t.test('three versions: the first goes all the way, and back', async (t) => {
   )
 })
 
+t.test('who begins at a later version owes no steps, but those that are there must work', async (t) => {
+  const { file } = folder(t)
+  const { downgrade, upgrade, ...bare } = steps
+  t.ok(upgrade)
+  const failing = { 2: () => ({ room: () => 'no plain data' }) }
+  await fails(
+    t,
+    check(file, { ...second, definition: { ...bare, downgrade: failing } }, true),
+    'HANDOVER_STEP_WRONG',
+    'version 2, stepped down to 1: state.room is a function',
+  )
+  t.equal((await check(file, { ...second, definition: { ...bare, downgrade } }, true)).recorded.length, 1)
+  t.same((await check(file, { ...second, definition: bare })).recorded, [])
+})
+
 t.test('shared state is captured as each sample prepares it', async (t) => {
   const { file } = folder(t)
   let motd: string | null = null
