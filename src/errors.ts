@@ -89,6 +89,21 @@ export const ERRORS = {
     next: 'Read the log above for why it exits; start it by hand to see.',
     exit: EXIT.crashed,
   },
+  HANDOVER_SHAPE_CHANGED: {
+    when: 'captured state, or a session kind, is not what is recorded for its version (`checkShapes`)',
+    next: 'Count the version up, say how to step (upgrade, downgrade) and record it with HANDOVER_RECORD_SHAPES=1. If no release has ever run with what is recorded, remove its entry and record it again.',
+    exit: EXIT.failed,
+  },
+  HANDOVER_SHAPE_UNKNOWN: {
+    when: 'a version of captured state has no recorded shape, or what is recorded cannot be read (`checkShapes`)',
+    next: 'Run the test once with HANDOVER_RECORD_SHAPES=1 and commit what it writes; restore what is damaged.',
+    exit: EXIT.failed,
+  },
+  HANDOVER_STEP_WRONG: {
+    when: 'an upgrade or downgrade step is missing, fails, or leads to another shape than the one recorded (`checkShapes`)',
+    next: 'Mend the step, or say in the test that it is left out (without); an upgrade that needs it would be refused.',
+    exit: EXIT.failed,
+  },
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof ERRORS

@@ -7,34 +7,41 @@ const NEWLINE = 0x0a
 /** Longest line a client may send; a longer one ends the connection. */
 export const LINE_LIMIT = 16_384
 
-export class Rooms {
+export class Rooms<Session extends { room: string }> {
   readonly #histories = new Map<string, string[]>()
   // Who is in which room is no state of its own: every restored session enters its room again.
-  readonly #members = new Map<string, Set<Socket>>()
+  readonly #members = new Map<string, Map<Socket, Session>>()
 
-  enter(room: string, socket: Socket): void {
-    let members = this.#members.get(room)
-    if (members === undefined) this.#members.set(room, (members = new Set()))
-    members.add(socket)
+  enter(socket: Socket, session: Session): void {
+    let members = this.#members.get(session.room)
+    if (members === undefined) this.#members.set(session.room, (members = new Map()))
+    members.set(socket, session)
   }
 
-  leave(room: string, socket: Socket): void {
-    const members = this.#members.get(room)
+  leave(socket: Socket, session: Session): void {
+    const members = this.#members.get(session.room)
     members?.delete(socket)
-    if (members?.size === 0) this.#members.delete(room)
+    if (members?.size === 0) this.#members.delete(session.room)
+  }
+
+  move(socket: Socket, session: Session, room: string): void {
+    if (room === session.room) return
+    this.leave(socket, session)
+    session.room = room
+    this.enter(socket, session)
   }
 
   /** Tells everybody else in the room, and remembers. */
   say(room: string, from: Socket, text: string): void {
-    for (const socket of this.#members.get(room) ?? []) if (socket !== from) socket.write(`${text}\n`)
+    for (const socket of this.#members.get(room)?.keys() ?? []) if (socket !== from) socket.write(`${text}\n`)
     const history = this.#histories.get(room) ?? []
     history.push(text)
     if (history.length > HISTORY_LINES) history.shift()
     this.#histories.set(room, history)
   }
 
-  members(room: string): Iterable<Socket> {
-    return this.#members.get(room) ?? []
+  members(room: string): Iterable<Session> {
+    return this.#members.get(room)?.values() ?? []
   }
 
   history(room: string): readonly string[] {
@@ -46,7 +53,9 @@ export class Rooms {
     return this.#histories
   }
 
+  /** Replaces what is there: with `precopy` it comes once before the sessions, and again if it has changed since. */
   restore(histories: Map<string, string[]>): void {
+    this.#histories.clear()
     for (const [room, history] of histories) this.#histories.set(room, history)
   }
 }

@@ -14,6 +14,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   index: ['errors', 'logger', 'wire', 'sys', 'transfer', 'runtime', 'adapters'],
   supervisor: ['errors', 'logger', 'wire', 'sys'],
   cli: ['errors', 'logger', 'supervisor'],
+  testing: ['errors', 'wire', 'runtime'],
 }
 
 const layerOf = (path: string): string =>
@@ -39,6 +40,8 @@ t.test('every import goes where the layers allow', async (t) => {
       if (target !== layer && !MAY_IMPORT[layer]?.includes(target)) t.fail(`${path} imports ${target}`)
       if (layer === 'adapters' && target === 'adapters' && adapterOf(path) !== adapterOf(imported))
         t.fail(`${path} imports another adapter`)
+      if (layer === 'testing' && target === 'runtime' && !/\/(versions|types)\.js$/.test((from ?? dynamic) as string))
+        t.fail(`${path} imports more of the runtime than its pure part`)
     }
   }
   t.ok(seen > 100, `${seen} imports were looked at`)

@@ -32,7 +32,7 @@ function project(t: Test): { folder: string; env: NodeJS.ProcessEnv } {
 const ANNOUNCE = "\nconsole.log('port ' + server.address().port)\n"
 
 t.test('the README has the blocks this test knows', async (t) => {
-  t.equal(js.length, 4)
+  t.equal(js.length, 5)
   t.equal(sh.length, 2)
   t.match(js[0], /^\/\/ server\.js\n/)
   const lines = (js[0] ?? '')
@@ -66,20 +66,42 @@ t.test('fifteen lines: run, upgrade, status, stop', async (t) => {
   t.equal((await within(run.closed, 'the end of the supervisor')).code, 0)
 })
 
-for (const [index, what] of ['versions', 'a shorter pause'].entries()) {
+for (const [index, what] of [
+  [1, 'versions'],
+  [3, 'a shorter pause'],
+] as const) {
   t.test(`${what}: the declaration is accepted`, async (t) => {
     const { folder, env } = project(t)
     const prelude =
       "import { join } from 'handover'\nconst runtime = await join()\nconst attach = (socket, session) => session\n"
-    writeFileSync(join(folder, 'declare.js'), `${prelude}${js[index + 1]}`)
+    writeFileSync(join(folder, 'declare.js'), `${prelude}${js[index]}`)
     const child = startChild(t, process.execPath, ['declare.js'], { cwd: folder, env })
     t.same(await within(child.closed, 'its end'), { code: 0, signal: null }, child.lines.join('\n'))
   })
 }
 
+t.test('a field that was forgotten: recorded, then held, then found out', async (t) => {
+  const { folder } = project(t)
+  const player = (fields: string) => `
+    export const newPlayer = () => ({ ${fields} })
+    export const player = { version: 1, capture: (socket, player) => player, restore: (socket, player) => player }`
+  writeFileSync(join(folder, 'shapes.test.js'), js[2] ?? '')
+  const run = async (fields: string, env: NodeJS.ProcessEnv = {}) => {
+    writeFileSync(join(folder, 'player.js'), player(fields))
+    const child = startChild(t, process.execPath, ['--test', 'shapes.test.js'], { cwd: folder, env })
+    const { code } = await within(child.closed, 'its end')
+    return { code, output: child.lines.join('\n') }
+  }
+  const before = "name: 'ada', room: null"
+  t.match(await run(before), { code: 1, output: /HANDOVER_SHAPE_UNKNOWN/ })
+  t.match(await run(before, { HANDOVER_RECORD_SHAPES: '1' }), { code: 0 })
+  t.match(await run(before), { code: 0 })
+  t.match(await run(`${before}, age: 3`), { code: 1, output: /version 1: state\.age appeared \(number\)/ })
+})
+
 t.test('as a library', async (t) => {
   const { folder, env } = project(t)
-  writeFileSync(join(folder, 'supervise.js'), js[3] ?? '')
+  writeFileSync(join(folder, 'supervise.js'), js[4] ?? '')
   const child = startChild(t, process.execPath, ['supervise.js'], { cwd: folder, env })
   t.same(await within(child.closed, 'its end'), { code: 0, signal: null }, child.lines.join('\n'))
   t.ok(

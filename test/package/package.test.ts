@@ -102,6 +102,8 @@ t.test('installed without scripts and without a compiler, it imports and the add
   t.equal(imported.stdout, 'object\n', imported.stderr)
   const supervisor = inUsersFolder(`console.log(typeof await import('handover/supervisor'))`)
   t.equal(supervisor.stdout, 'object\n', supervisor.stderr)
+  const testing = inUsersFolder(`console.log(typeof (await import('handover/testing')).checkShapes)`)
+  t.equal(testing.stdout, 'function\n', testing.stderr)
   const { stdout, stderr } = inUsersFolder(roundTrip)
   t.equal(stdout, '5\n', stderr)
 })
