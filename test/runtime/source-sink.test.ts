@@ -45,7 +45,12 @@ t.test('states first, then sessions, then life; the predecessor lets go of all',
     'rooms',
     rooms({ restore: (state: unknown) => after.log.push(`restore ${(state as Map<string, number>).get('lobby')}`) }),
   )
-  t.same(move(before.source(), after.sink()), [2])
+  // A slice of time may end after the first.
+  const batches = move(before.source(), after.sink())
+  t.equal(
+    batches.reduce((sum, size) => sum + size, 0),
+    2,
+  )
   t.same(before.log, ['freeze', 'abandon s0', 'abandon s1', 'handed over 2'])
   t.same(after.log, [
     ...['adopt s0', 'adopt s1', 'restore 1'],
