@@ -37,6 +37,7 @@ export const netTransport: Transport = {
   attach: keepOutputReadable,
 
   describe(socket) {
+    wake(socket)
     return describe(socket, NOTHING, NOTHING)
   },
 
@@ -51,6 +52,7 @@ export const netTransport: Transport = {
     const inFlight = writesInFlight()
     return {
       describe(socket) {
+        wake(socket)
         const unsent = unsentOutput(socket, inFlight)
         if (unsent === undefined)
           throw new HandoverError(
@@ -71,6 +73,11 @@ export const netTransport: Transport = {
       throw error
     }
   },
+}
+
+/** A socket that is parked since the last upgrade wakes when it is asked; what it is to have (its idle timer) it has from then on. */
+function wake(socket: net.Socket): void {
+  if (socket.connecting) throw new HandoverError('HANDOVER_NOT_MOVABLE', 'the socket is still connecting')
 }
 
 function describe(socket: net.Socket, unread: Buffer, unsent: Buffer): Description {

@@ -377,5 +377,7 @@ t.test('a Node on which sockets cannot move', async (t) => {
 t.test('handing over twice the same source never happens; a second source has the sessions still', async (t) => {
   const before = half(2)
   t.throws(() => move(before.source(), new Half().sink()))
-  t.same(move(before.source(), half(0).sink()), [2], 'an upgrade that was refused leaves the next one everything')
+  const batches = move(before.source(), half(0).sink())
+  const moved = batches.reduce((sum, size) => sum + size, 0)
+  t.equal(moved, 2, 'an upgrade that was refused leaves the next one everything')
 })
