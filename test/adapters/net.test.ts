@@ -36,7 +36,8 @@ t.test('its idle timer goes on, and what comes next is read', async (t) => {
   const again = fromRow(netTransport.describe(adopted.socket).described)
   t.equal(again.timeoutMs, 60_000)
   t.ok(Math.abs(again.idleAtMs! - idleAtMs!) < 1_000, `${again.idleAtMs} after ${idleAtMs}`)
-  socket.pause()
+  // Node reads ahead of a paused socket: only one process may have it, and here it is the same.
+  socket.destroy()
   client.write('on')
   const [bytes] = (await once(adopted.socket, 'data')) as [Buffer]
   t.equal(bytes.toString(), 'on')
