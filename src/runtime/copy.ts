@@ -5,9 +5,11 @@
  */
 import type { Socket } from 'node:net'
 import { nowMs } from '../sys/clock.js'
-import type { Accept, CapturedState, Choice, Copy, Part } from '../transfer/types.js'
+import { type Accept, type CapturedState, type Choice, type Copy, type Part, Refusal } from '../transfer/types.js'
+import type { ReasonFields, RefusalFields } from '../wire/fields.js'
 import { MAX_BATCH, MAX_UPDATE, type SessionRecord, type SessionUpdate } from '../wire/session-record.js'
 import { captureOne, checkChoice, chosenFor, describeOne } from './capture.js'
+import { Following, type Stay, summary } from './follow.js'
 import type { Entry, Follower, Kind, Sessions } from './sessions.js'
 import type { States } from './states.js'
 import type { Description, Freeze, Transport } from './transport.js'
@@ -21,6 +23,8 @@ const LITTLE = 64
 /** After so many rounds, or so long, the freeze comes whatever is dirty: more rounds would not get ahead of the load. */
 const MAX_ROUNDS = 8
 const MAX_COPY_MS = 20_000
+/** Of an independent kind so many move in the freeze, so that a release that cannot restore it is refused before commit. */
+const SAMPLE = 16
 
 interface Known {
   readonly kind: Kind
@@ -39,6 +43,9 @@ export class SessionCopy implements Copy, Follower {
   readonly #transport: Transport
   readonly #accept: Accept
   readonly #isMovable: boolean
+  readonly #isBestEffort: boolean
+  /** Why sessions stay behind. */
+  readonly #stays = new Map<Socket, Stay>()
   readonly #begunMs = nowMs()
   /** In the order they were opened. */
   readonly #known = new Map<Socket, Known>()
@@ -53,23 +60,24 @@ export class SessionCopy implements Copy, Follower {
   #rounds = 0
   #freeze: Freeze | undefined
 
-  constructor(sessions: Sessions, states: States, transport: Transport, accept: Accept) {
+  constructor(sessions: Sessions, states: States, transport: Transport, accept: Accept, isBestEffort: boolean) {
     this.#sessions = sessions
     this.#states = states
     this.#transport = transport
     this.#accept = accept
+    this.#isBestEffort = isBestEffort
     this.#isMovable = transport.unsupported() === undefined
     if (!this.#isMovable) return
     for (const kind of sessions.kinds.values())
       for (const [socket, entry] of kind.entries) {
         this.opened(kind, socket, entry)
-        this.#due.add(socket)
+        if (this.#fresh.has(socket)) this.#due.add(socket)
       }
     sessions.follower = this
   }
 
   opened(kind: Kind, socket: Socket, entry: Entry): void {
-    this.#fresh.set(socket, { kind, entry })
+    if (!this.#isToFollow(kind)) this.#fresh.set(socket, { kind, entry })
   }
 
   touched(socket: Socket): void {
@@ -83,6 +91,7 @@ export class SessionCopy implements Copy, Follower {
     this.#fresh.delete(socket)
     this.#due.delete(socket)
     this.#dirty.delete(socket)
+    this.#stays.delete(socket)
     // It may have left, and live on.
     this.#transport.unwatch(socket)
   }
@@ -124,6 +133,7 @@ export class SessionCopy implements Copy, Follower {
     const freeze = this.#transport.beginFreeze()
     this.#freeze = freeze
     const describe = (socket: Socket) => freeze.describe(socket)
+    this.#takeSamples()
     while (this.#fresh.size > 0) {
       const part = this.#batch(describe, Number.POSITIVE_INFINITY)
       if (part.records.length > 0) yield part
@@ -146,6 +156,66 @@ export class SessionCopy implements Copy, Follower {
     const moved = [...this.#known.keys()]
     for (const socket of moved) this.#freeze?.abandon(socket)
     return moved
+  }
+
+  get nextId(): number {
+    return this.#sessions.nextId
+  }
+
+  refused(refusals: readonly RefusalFields[]): void {
+    if (refusals.length === 0) return
+    const stays = new Map(refusals.map(({ id, ...stay }) => [id, stay]))
+    for (const [socket, { entry }] of this.#known) {
+      const stay = stays.get(entry.id)
+      if (stay !== undefined) this.#stay(socket, stay)
+    }
+  }
+
+  reasons(): ReasonFields[] {
+    return summary(this.#stays.values())
+  }
+
+  /** After commit: all that has stayed behind. */
+  following(): Following {
+    return new Following(this.#sessions, this.#transport, this.#accept, this.#stays)
+  }
+
+  /** Left out of what is sent. The successor, should it have it, is told that it is gone, or has said so itself. */
+  #stay(socket: Socket, stay: Stay): void {
+    this.#known.delete(socket)
+    this.#dirty.delete(socket)
+    this.#transport.unwatch(socket)
+    this.#stays.set(socket, stay)
+  }
+
+  /** Under best-effort a session that cannot be captured stays behind; `undefined` then. Throws Refusal otherwise. */
+  #attempt<R>(socket: Socket, run: () => R): R | undefined {
+    try {
+      return run()
+    } catch (error) {
+      if (!this.#isBestEffort || !(error instanceof Refusal)) throw error
+      const { count, ...stay } = error.reasons[0] as ReasonFields
+      const known = this.#known.get(socket)
+      if (known !== undefined) this.#gone.push(known.entry.id)
+      this.#stay(socket, stay)
+      return undefined
+    }
+  }
+
+  #isToFollow({ definition }: Kind): boolean {
+    return definition.independent === true && this.#accept.follows === true
+  }
+
+  #takeSamples(): void {
+    for (const kind of this.#sessions.kinds.values()) {
+      if (!this.#isToFollow(kind)) continue
+      let wanted = SAMPLE
+      for (const [socket, entry] of kind.entries) {
+        if (socket.destroyed) continue
+        if (wanted-- === 0) break
+        this.#fresh.set(socket, { kind, entry })
+      }
+    }
   }
 
   /** In the freeze: those of which the successor does not have the newest. */
@@ -192,14 +262,19 @@ export class SessionCopy implements Copy, Follower {
       this.#due.delete(socket)
       if (socket.destroyed) continue
       const choice = chosenFor(kind, this.#accept)
-      const { descriptor, described, bytes } = describeOne(describe, socket, choice)
       const { definition } = kind
       const isEarly = this.#isEarly(kind)
-      // Unless it is restored early a session is captured, and restored, at the one instant only.
-      const envelope =
-        isFinal || isEarly
-          ? captureOne(kind.name, choice, definition, () => definition.capture(socket, entry.session))
-          : undefined
+      const captured = this.#attempt(socket, () => ({
+        description: describeOne(describe, socket, choice),
+        // Unless it is restored early a session is captured, and restored, at the one instant only.
+        envelope:
+          isFinal || isEarly
+            ? captureOne(kind.name, choice, definition, () => definition.capture(socket, entry.session))
+            : undefined,
+      }))
+      if (captured === undefined) continue
+      const { envelope } = captured
+      const { descriptor, described, bytes } = captured.description
       records.push([entry.id, kinds.indexOf(kind), envelope?.bytes ?? null, envelope?.checksum ?? 0, described])
       descriptors.push(descriptor)
       this.#known.set(socket, {
@@ -225,7 +300,7 @@ export class SessionCopy implements Copy, Follower {
     for (let socket = this.#round.pop(); socket !== undefined; socket = this.#round.pop()) {
       const known = this.#known.get(socket)
       if (known === undefined || socket.destroyed) continue
-      const change = this.#change(socket, known, describe, isFinal)
+      const change = this.#attempt(socket, () => this.#change(socket, known, describe, isFinal))
       if (change !== undefined) {
         changes.push(change.update)
         size += change.bytes

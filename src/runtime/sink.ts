@@ -6,6 +6,7 @@ import { Parking } from '../sys/parking.js'
 import { type Accept, type Choice, type Offer, type Pause, Refusal, type Sink } from '../transfer/types.js'
 import { openState } from '../wire/envelope.js'
 import type { ReasonFields } from '../wire/fields.js'
+import { createFollowSink } from './follow-sink.js'
 import type { Kind, Sessions } from './sessions.js'
 import type { States } from './states.js'
 import type { Adopted, Transport } from './transport.js'
@@ -23,8 +24,17 @@ interface Held {
 /** What a process has open beside its sessions, roughly: only the table's size follows from it. */
 const SPARE_DESCRIPTORS = 256
 
-/** @param onActive called when every session is live. */
-export function createSink(sessions: Sessions, states: States, transport: Transport, onActive: () => void): Sink {
+/**
+ * @param onActive called when every session is live.
+ * @param onFollowed called with the size of each batch that has followed.
+ */
+export function createSink(
+  sessions: Sessions,
+  states: States,
+  transport: Transport,
+  onActive: () => void,
+  onFollowed: (count: number) => void = () => undefined,
+): Sink {
   /** By id, in the order they came. */
   const held = new Map<number, Held>()
   let parking: Parking | undefined
@@ -126,7 +136,8 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
       )
     },
 
-    complete() {
+    complete(nextId) {
+      sessions.startIdsAt(nextId)
       const missing = [...held.values()].find(({ isRestored }) => !isRestored)
       if (missing !== undefined)
         throw new Refusal([{ kind: missing.choice.name, reason: 'a session came without its state', count: 1 }])
@@ -151,6 +162,8 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
       for (const { socket } of held.values()) socket.discard()
       for (const kind of sessions.kinds.values()) kind.entries.clear()
     },
+
+    follow: (choiceOf) => createFollowSink(sessions, transport, choiceOf, onFollowed),
   }
 
   function restore(id: number, one: Held, bytes: Uint8Array, checksum: number): void {
@@ -191,7 +204,7 @@ function quantiles(pausesMs: readonly number[], others: number, othersMs: number
   return { p50: at(0.5), p99: at(0.99), max: at(1) }
 }
 
-function refusing<R>(choice: Choice, what: string, run: () => R): R {
+export function refusing<R>(choice: Choice, what: string, run: () => R): R {
   try {
     return run()
   } catch (error) {
@@ -201,7 +214,7 @@ function refusing<R>(choice: Choice, what: string, run: () => R): R {
   }
 }
 
-function notPromise(what: string, value: unknown): void {
+export function notPromise(what: string, value: unknown): void {
   if (!(value instanceof Promise)) return
   value.catch(() => undefined)
   throw new Error(`it returned a promise; ${what} is synchronous, since the clients wait for it`)

@@ -95,6 +95,7 @@ export class Half {
   readonly transport: FakeTransport
   readonly sessions: Sessions
   readonly states = new States()
+  isBestEffort = false
 
   constructor(faults?: Faults) {
     this.transport = new FakeTransport(faults)
@@ -106,7 +107,7 @@ export class Half {
   }
 
   source(): Source {
-    return createSource(this.sessions, this.states, this.transport, (moved) =>
+    return createSource(this.sessions, this.states, this.transport, this.isBestEffort, (moved) =>
       this.log.push(`handed over ${moved.length}`),
     )
   }
@@ -149,7 +150,7 @@ export class Move {
     this.sent.push('freeze')
     this.#restore('freeze')
     for (const part of this.copy.rest()) this.#give(part)
-    this.#to.complete()
+    this.#to.complete(this.copy.nextId)
     return this
   }
 
