@@ -97,7 +97,7 @@ export class Giver {
       else if (message.kind === 'held') refused = message.fields.refused ?? []
       this.#walk.take(this.#walk.may(event) ? event : 'invalid', token)
     }
-    if (this.#walk.phase === 'kept') this.#source.keep(new Error(lost))
+    if (this.#walk.phase === 'kept') this.#source.keep(new Error(`it had not followed when ${lost}`))
     else this.#source.moved(refused, nowMs() - frozenAtMs)
     if (this.#walk.phase !== 'serve') this.#end(lost)
   }

@@ -75,8 +75,8 @@ export class Predecessor {
       onMessage: (message) => (this.#giver === undefined ? this.#onAnswer(message) : this.#giver.onMessage(message)),
       onEnd: (error) => {
         const event = error ? 'invalid' : 'eof'
-        const reason = error?.message ?? `the successor closed its channel (phase ${this.#phase})`
-        if (this.#giver === undefined) this.#lose(event, reason)
+        const reason = error?.message ?? 'the successor closed its channel'
+        if (this.#giver === undefined) this.#lose(event, `${reason} (phase ${this.#phase})`)
         else this.#giver.onEnd(event, reason)
       },
     })
