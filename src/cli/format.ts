@@ -6,7 +6,7 @@ import { formatMs } from './duration.js'
 const number = (value: number) => value.toLocaleString('en')
 
 export function formatResult(result: UpgradeResult): string {
-  const { id, outcome, from, to, sessions, pauseMs, reasons, phases, durationMs } = result
+  const { id, outcome, from, to, sessions, pauseMs, followed, reasons, phases, durationMs } = result
   const said = {
     committed: 'committed',
     refused: 'refused; the predecessor serves on',
@@ -20,12 +20,10 @@ export function formatResult(result: UpgradeResult): string {
       'sessions',
       `${number(sessions.moved)} moved, ${number(sessions.drained)} drained, ${number(sessions.dropped)} dropped, ${number(sessions.refused)} refused`,
     ],
-    [
-      'pause',
-      pauseMs === null
-        ? 'none'
-        : `p50 ${formatMs(pauseMs.p50)}, p99 ${formatMs(pauseMs.p99)}, max ${formatMs(pauseMs.max)}`,
-    ],
+    ['pause', formatPause(pauseMs)],
+    ...(followed.sessions === 0
+      ? []
+      : [['followed', `${number(followed.sessions)} after commit, pause ${formatPause(followed.pauseMs)}`]]),
     ['phases', phases.map(({ phase, durationMs: ms }) => `${phase} ${formatMs(ms)}`).join(', ')],
     ...reasons.map(({ of, reason, count, kind, version }, index) => {
       const what = [kind, version === undefined ? undefined : `version ${version}`].filter(Boolean).join(' ')
@@ -39,6 +37,11 @@ export function formatResult(result: UpgradeResult): string {
     `upgrade ${id} ${lost} (${formatMs(durationMs)})`,
     ...rows.map(([name, text]) => `  ${name.padEnd(9)} ${text}`),
   ].join('\n')
+}
+
+function formatPause(pause: UpgradeResult['pauseMs']): string {
+  if (pause === null) return 'none'
+  return `p50 ${formatMs(pause.p50)}, p99 ${formatMs(pause.p99)}, max ${formatMs(pause.max)}`
 }
 
 function describeSide({ generation, release, node, pid }: UpgradeResult['from']): string {

@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 /** The `handover` command. The only place that prints and exits. */
 import { readFileSync } from 'node:fs'
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
 import { EXIT, HandoverError, messageOf } from '../errors.js'
 import { DEFAULT_NAME, type SupervisorStatus, type UpgradeResult } from '../supervisor/index.js'
+import { POLICIES } from '../supervisor/options.js'
 import { AnsweredError, request } from './client.js'
 import { formatMs } from './duration.js'
 import { formatResult, formatStatus } from './format.js'
@@ -28,6 +29,12 @@ Exit status:
   ${EXIT.unreachable}  no supervisor of this name answers
   ${EXIT.busy}  an upgrade or a stop is already in progress
   ${EXIT.crashed}  the runtime crashed too often and the supervisor gave up`
+
+const policy = () =>
+  new Option(
+    '--policy <policy>',
+    'what one session that cannot move does: refuses the upgrade, or stays behind',
+  ).choices(POLICIES)
 
 let exitCode: number = EXIT.ok
 
@@ -54,6 +61,7 @@ named('run')
   .option('--drain <duration>', 'how long what cannot move is served after an upgrade', '30s')
   .option('--check <duration>', 'how long a successor may take to answer an offer, while clients are served', '10s')
   .option('--freeze <duration>', 'how long clients may wait before a transfer is given up', '5s')
+  .addOption(policy().default(POLICIES[0]))
   .action(async (command: string[], flags: RunFlags) => {
     exitCode = await run(command, flags)
   })

@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import { build as pretty } from 'pino-pretty'
 import { EXIT, HandoverError } from '../errors.js'
 import { Admin, adminSocketPath, Supervisor } from '../supervisor/index.js'
+import type { POLICIES } from '../supervisor/options.js'
 import { parseDuration } from './duration.js'
 
 export interface RunFlags {
@@ -12,6 +13,7 @@ export interface RunFlags {
   readonly drain: string
   readonly freeze: string
   readonly check: string
+  readonly policy: (typeof POLICIES)[number]
   readonly json?: boolean
 }
 
@@ -25,6 +27,7 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
     drainMs: parseDuration(flags.drain),
     freezeMs: parseDuration(flags.freeze),
     checkMs: parseDuration(flags.check),
+    policy: flags.policy,
     logger,
   })
   const admin = new Admin(supervisor, path, logger)

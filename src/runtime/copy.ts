@@ -14,10 +14,11 @@ import {
   type Part,
   Refusal,
 } from '../transfer/types.js'
-import type { ReasonFields } from '../wire/fields.js'
+import type { ReasonFields, RefusalFields } from '../wire/fields.js'
 import { MAX_BATCH, MAX_UPDATE, type SessionRecord, type SessionUpdate } from '../wire/session-record.js'
 import { captureOne, checkChoice, chosenFor, describeOne } from './capture.js'
 import { Convergence } from './convergence.js'
+import { Following, type Stay, summary } from './follow.js'
 import type { Entry, Follower, Kind, Sessions } from './sessions.js'
 import type { States } from './states.js'
 import type { Description, Freeze, Transport } from './transport.js'
@@ -29,6 +30,8 @@ const PART_BYTES = 1024 * 1024
 /** In the freeze parts are smaller: the successor takes one while the next is captured. Of those it waits for first, the smallest. */
 const FIRST_UPDATE = 16
 const FREEZE_UPDATE = 128
+/** Of an independent kind so many move in the freeze, so that a release that cannot restore it is refused before commit. */
+const SAMPLE = 16
 
 interface Known {
   readonly kind: Kind
@@ -49,7 +52,7 @@ interface Plan {
 }
 
 export class SessionCopy implements Copy, Follower {
-  readonly notes: ReasonFields[] = []
+  readonly #notes: ReasonFields[] = []
   readonly #sessions: Sessions
   readonly #states: States
   readonly #transport: Transport
@@ -59,6 +62,8 @@ export class SessionCopy implements Copy, Follower {
   readonly #convergence: Convergence
   readonly #unfollow: () => void = () => undefined
   readonly #plans = new Map<Kind, Plan>()
+  /** Why sessions stay behind. */
+  readonly #stays = new Map<Socket, Stay>()
   /** In the order they were opened. */
   readonly #known = new Map<Socket, Known>()
   /** Not sent yet. */
@@ -94,7 +99,7 @@ export class SessionCopy implements Copy, Follower {
   }
 
   opened(kind: Kind, socket: Socket, entry: Entry): void {
-    this.#fresh.set(socket, { kind, entry })
+    if (!this.#isToFollow(kind)) this.#fresh.set(socket, { kind, entry })
   }
 
   touched(socket: Socket): void {
@@ -105,7 +110,8 @@ export class SessionCopy implements Copy, Follower {
   ended(socket: Socket): void {
     const known = this.#known.get(socket)
     if (known !== undefined) this.#gone.push(known.entry.id)
-    for (const set of [this.#known, this.#fresh, this.#dirty, this.#late, this.#unsettled]) set.delete(socket)
+    for (const set of [this.#known, this.#fresh, this.#dirty, this.#late, this.#unsettled, this.#stays])
+      set.delete(socket)
   }
 
   *states(when: 'copy' | 'freeze'): Iterable<CapturedState> {
@@ -147,6 +153,7 @@ export class SessionCopy implements Copy, Follower {
     const describe = (socket: Socket) => freeze.describe(socket)
     // Those that changed first: they are likely to be used next, and the successor begins while the others are captured.
     yield* this.#updates([...new Set([...this.#dirty, ...this.#unsettled])], describe, FIRST_UPDATE)
+    this.#takeSamples()
     this.#due = [...this.#fresh.keys()].reverse()
     while (this.#due.length > 0) {
       const part = this.#batch(describe, Number.POSITIVE_INFINITY)
@@ -167,6 +174,64 @@ export class SessionCopy implements Copy, Follower {
     const moved = [...this.#known.keys()]
     for (const socket of moved) this.#freeze?.abandon(socket)
     return moved
+  }
+
+  get nextId(): number {
+    return this.#sessions.nextId
+  }
+
+  refused(refusals: readonly RefusalFields[]): void {
+    if (refusals.length === 0) return
+    const stays = new Map(refusals.map(({ id, ...stay }) => [id, stay]))
+    for (const [socket, { entry }] of this.#known) {
+      const stay = stays.get(entry.id)
+      if (stay !== undefined) this.#stay(socket, stay)
+    }
+  }
+
+  reasons(): ReasonFields[] {
+    return [...this.#notes, ...summary(this.#stays.values())]
+  }
+
+  /** After commit: all that has stayed behind. */
+  following(): Following {
+    return new Following(this.#sessions, this.#transport, this.#accept, this.#stays)
+  }
+
+  /** Left out of what is sent. The successor, should it have it, is told that it is gone, or has said so itself. */
+  #stay(socket: Socket, stay: Stay): void {
+    for (const set of [this.#known, this.#dirty, this.#late, this.#unsettled]) set.delete(socket)
+    this.#stays.set(socket, stay)
+  }
+
+  /** Under best-effort a session that cannot be captured stays behind; `undefined` then. Throws Refusal otherwise. */
+  #attempt<R>(socket: Socket, run: () => R): R | undefined {
+    try {
+      return run()
+    } catch (error) {
+      if (this.#limits.policy !== 'best-effort' || !(error instanceof Refusal)) throw error
+      const { count, ...stay } = error.reasons[0] as ReasonFields
+      const known = this.#known.get(socket)
+      if (known !== undefined) this.#gone.push(known.entry.id)
+      this.#stay(socket, stay)
+      return undefined
+    }
+  }
+
+  #isToFollow({ definition }: Kind): boolean {
+    return definition.independent === true && this.#accept.follows === true
+  }
+
+  #takeSamples(): void {
+    for (const kind of this.#sessions.kinds.values()) {
+      if (!this.#isToFollow(kind)) continue
+      let wanted = SAMPLE
+      for (const [socket, entry] of kind.entries) {
+        if (socket.destroyed) continue
+        if (wanted-- === 0) break
+        this.#fresh.set(socket, { kind, entry })
+      }
+    }
   }
 
   /** Both sides must follow changes: a successor that cannot would keep what it was given first. */
@@ -200,7 +265,7 @@ export class SessionCopy implements Copy, Follower {
   #noteUnsettled(count: number): void {
     const reason = `sessions change faster than they can be copied: ${count} were left to send after ${this.#limits.copyMs} ms or when more rounds did not help`
     if (this.#limits.unsettled === 'refuse') throw new Refusal([{ reason, count }])
-    this.notes.push({ reason: `${reason}; they were sent in the freeze`, count })
+    this.#notes.push({ reason: `${reason}; they were sent in the freeze`, count })
   }
 
   #batch(describe: (socket: Socket) => Description, untilMs: number): Part & { kind: 'batch' } {
@@ -214,13 +279,18 @@ export class SessionCopy implements Copy, Follower {
       if (fresh === undefined || socket.destroyed) continue
       const { kind, entry } = fresh
       const { choice, index, isEarly } = this.#plans.get(kind) ?? this.#plan(kind)
-      const { descriptor, described, bytes } = describeOne(describe, socket, choice)
       const { definition } = kind
-      // Unless it is restored early a session is captured, and restored, at the one instant only.
-      const envelope =
-        isFinal || isEarly
-          ? captureOne(kind.name, choice, definition, () => definition.capture(socket, entry.session))
-          : undefined
+      const captured = this.#attempt(socket, () => ({
+        description: describeOne(describe, socket, choice),
+        // Unless it is restored early a session is captured, and restored, at the one instant only.
+        envelope:
+          isFinal || isEarly
+            ? captureOne(kind.name, choice, definition, () => definition.capture(socket, entry.session))
+            : undefined,
+      }))
+      if (captured === undefined) continue
+      const { envelope } = captured
+      const { descriptor, described, bytes } = captured.description
       records.push([entry.id, index, envelope?.bytes ?? null, envelope?.checksum ?? 0, described])
       descriptors.push(descriptor)
       this.#known.set(socket, { kind, entry, choice, isEarly, checksum: envelope?.checksum })
@@ -255,7 +325,7 @@ export class SessionCopy implements Copy, Follower {
         if (isFinal) this.ended(socket)
         continue
       }
-      const change = this.#change(socket, known, describe, isFinal)
+      const change = this.#attempt(socket, () => this.#change(socket, known, describe, isFinal))
       if (change !== undefined) {
         changes.push(change.update)
         size += change.bytes

@@ -10,6 +10,7 @@ import type { Ending, Pause } from '../transfer/types.js'
 import { type Fields, TRANSFER } from '../wire/messages.js'
 import type { Control, Told } from './control.js'
 import { drain } from './drain.js'
+import type { Following } from './follow.js'
 import { DEFAULT_BACKLOG, Listeners } from './listeners.js'
 import { Sessions } from './sessions.js'
 import { createSink } from './sink.js'
@@ -32,6 +33,11 @@ export class JoinedRuntime implements Runtime {
   readonly #retired = new AbortController()
   #phase: 'declaring' | 'waiting' | 'serving' | 'retired' = 'declaring'
   #serving: (() => void) | undefined
+  /** What has stayed behind of a transfer from here. */
+  #left: Following | undefined
+  /** The transfer into this process; and how many sessions have followed in it after commit. */
+  #intake: Successor | undefined
+  #followed = 0
 
   /** @param control undefined: stands alone. */
   constructor(control: Control | undefined, generation: number, transport: Transport, logger: Logger | undefined) {
@@ -133,6 +139,7 @@ export class JoinedRuntime implements Runtime {
           request: message.fields.request,
           sessions: [...this.#sessions.kinds.values()].map(({ name, size }) => ({ name, count: size })),
           unregistered: this.#unregistered().size,
+          followed: this.#followed,
         })
         return
       case 'transfer':
@@ -145,11 +152,23 @@ export class JoinedRuntime implements Runtime {
     const fence = new Fence(pidfd, token)
     const onEnding = (ending: Ending) => this.#onEnding(fields, ending)
     if (fields.side === 'predecessor') {
-      const source = createSource(this.#sessions, this.#states, this.#transport, (moved) => this.#retire(moved))
+      this.#intake?.finish()
+      const source = createSource(this.#sessions, this.#states, this.#transport, (moved, left) =>
+        this.#retire(moved, left),
+      )
       new Predecessor(new Link(channel, TRANSFER, 'successor'), fence, source, fields, onEnding).start()
     } else {
-      const sink = createSink(this.#sessions, this.#states, this.#transport, () => this.#listeners.activate())
-      new Successor(new Link(channel, TRANSFER, 'predecessor'), fence, sink, fields, onEnding).start()
+      const sink = createSink(
+        this.#sessions,
+        this.#states,
+        this.#transport,
+        () => this.#listeners.activate(),
+        (count) => {
+          this.#followed += count
+        },
+      )
+      this.#intake = new Successor(new Link(channel, TRANSFER, 'predecessor'), fence, sink, fields, onEnding)
+      this.#intake.start()
     }
   }
 
@@ -164,6 +183,7 @@ export class JoinedRuntime implements Runtime {
           moved: ending.moved,
           phases: ending.phases,
           reasons: [...ending.reasons],
+          left: this.#left?.size ?? 0,
         })
         void this.#drain(fields.drainMs)
         return
@@ -187,11 +207,11 @@ export class JoinedRuntime implements Runtime {
   }
 
   /** Everything has been taken over; the event loop has not turned since. */
-  #retire(moved: readonly Socket[]): void {
+  #retire(moved: readonly Socket[], left: Following | undefined): void {
     this.#phase = 'retired'
+    this.#left = left
     // Abandoned sockets emit no 'close' that would take them out.
     for (const socket of moved) this.#listeners.connections.delete(socket)
-    for (const kind of this.#sessions.kinds.values()) kind.entries.clear()
     this.#listeners.close()
     try {
       this.#retired.abort()
@@ -201,13 +221,14 @@ export class JoinedRuntime implements Runtime {
   }
 
   async #drain(drainMs: number): Promise<void> {
-    const drained = await drain(this.#unregistered(), drainMs)
+    // A session that came in an earlier transfer was not accepted here.
+    const sessions = [...this.#sessions.kinds.values()].flatMap(({ entries }) => [...entries.keys()])
+    const drained = await drain(new Set([...this.#listeners.connections, ...sessions]), drainMs, this.#left)
     this.#control?.send('drained', drained)
   }
 
   #unregistered(): Set<Socket> {
     const { connections } = this.#listeners
-    if (this.#phase === 'retired') return connections
     return new Set([...connections].filter((socket) => this.#sessions.kindOf(socket) === undefined))
   }
 

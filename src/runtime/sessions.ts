@@ -81,6 +81,11 @@ export class Sessions {
     const { precopy } = definition
     if (precopy !== undefined && (typeof precopy.update !== 'function' || typeof precopy.forget !== 'function'))
       throw new HandoverError('HANDOVER_USAGE', `session kind "${name}": precopy needs the functions update and forget`)
+    if (definition.independent !== undefined && (definition.independent !== true || precopy !== undefined))
+      throw new HandoverError(
+        'HANDOVER_USAGE',
+        `session kind "${name}": independent is true or absent, and excludes precopy: such sessions are not copied before they move`,
+      )
     const kind = new Kind(name, definition, this)
     this.kinds.set(name, kind)
     return kind
@@ -103,6 +108,15 @@ export class Sessions {
     kind.entries.set(socket, entry)
     socket.on('close', kind.onClose)
     this.follower?.opened(kind, socket, entry)
+  }
+
+  get nextId(): number {
+    return this.#nextId
+  }
+
+  /** Smaller ids belong to sessions of another process that may still come. */
+  startIdsAt(id: number): void {
+    this.#nextId = Math.max(this.#nextId, id)
   }
 
   remove(kind: Kind, socket: Socket): boolean {

@@ -7,6 +7,7 @@ import { type Accept, type Choice, type Offer, type Pause, Refusal, type Sink } 
 import { openState } from '../wire/envelope.js'
 import type { ReasonFields } from '../wire/fields.js'
 import { makeRoom } from './budget.js'
+import { createFollowSink } from './follow-sink.js'
 import type { Kind, Sessions } from './sessions.js'
 import type { States } from './states.js'
 import type { Adopted, Transport } from './transport.js'
@@ -19,8 +20,17 @@ interface Held {
   isRestored: boolean
 }
 
-/** @param onActive called when every session is live. */
-export function createSink(sessions: Sessions, states: States, transport: Transport, onActive: () => void): Sink {
+/**
+ * @param onActive called when every session is live.
+ * @param onFollowed called with the size of each batch that has followed.
+ */
+export function createSink(
+  sessions: Sessions,
+  states: States,
+  transport: Transport,
+  onActive: () => void,
+  onFollowed: (count: number) => void = () => undefined,
+): Sink {
   /** By id, in the order they came. */
   const held = new Map<number, Held>()
   let parking: Parking | undefined
@@ -130,7 +140,8 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
       )
     },
 
-    complete() {
+    complete(nextId) {
+      sessions.startIdsAt(nextId)
       if (bare === 0) return
       const missing = [...held.values()].find(({ isRestored }) => !isRestored)
       if (missing !== undefined)
@@ -151,6 +162,8 @@ export function createSink(sessions: Sessions, states: States, transport: Transp
       for (const { socket } of held.values()) socket.discard()
       for (const kind of sessions.kinds.values()) kind.entries.clear()
     },
+
+    follow: (choiceOf) => createFollowSink(sessions, transport, choiceOf, onFollowed),
   }
 
   function restore(id: number, one: Held, bytes: Uint8Array, checksum: number): void {
@@ -176,7 +189,7 @@ function quantiles(pausesMs: readonly number[], others: number, othersMs: number
   return { p50: at(0.5), p99: at(0.99), max: at(1) }
 }
 
-function refusing<R>(choice: Choice, what: string, run: () => R): R {
+export function refusing<R>(choice: Choice, what: string, run: () => R): R {
   try {
     return run()
   } catch (error) {
@@ -186,7 +199,7 @@ function refusing<R>(choice: Choice, what: string, run: () => R): R {
   }
 }
 
-function notPromise(what: string, value: unknown): void {
+export function notPromise(what: string, value: unknown): void {
   if (!(value instanceof Promise)) return
   value.catch(() => undefined)
   throw new Error(`it returned a promise; ${what} is synchronous, since the clients wait for it`)

@@ -2,17 +2,20 @@
 import type { Socket } from 'node:net'
 import type { Accept, Copy, CopyLimits, Offer, Source } from '../transfer/types.js'
 import { SessionCopy } from './copy.js'
+import type { Following } from './follow.js'
 import type { Kind, Sessions } from './sessions.js'
 import type { States } from './states.js'
 import type { Transport } from './transport.js'
 import { writableVersions } from './versions.js'
 
-/** @param onHandedOver called, with every session abandoned, before the loop turns again. */
+/**
+ * @param onHandedOver called, with every session that moved abandoned, before the loop turns again; and with what is left.
+ */
 export function createSource(
   sessions: Sessions,
   states: States,
   transport: Transport,
-  onHandedOver: (moved: readonly Socket[]) => void,
+  onHandedOver: (moved: readonly Socket[], left: Following | undefined) => void,
 ): Source {
   const movable = transport.unsupported() === undefined
   const countOf = (kind: Kind) => (movable ? kind.size : 0)
@@ -42,7 +45,13 @@ export function createSource(
     },
 
     handOver() {
-      onHandedOver(copy?.abandonAll() ?? [])
+      const moved = copy?.abandonAll() ?? []
+      for (const socket of moved) sessions.kindOf(socket)?.entries.delete(socket)
+      const following = movable && copy !== undefined ? copy.following() : undefined
+      onHandedOver(moved, following)
+      if (following === undefined || following.size > 0) return following
+      following.end('everything had moved')
+      return undefined
     },
   }
 }

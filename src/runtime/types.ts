@@ -31,6 +31,11 @@ export interface SessionDefinition<Session, State = any> extends Versioned {
   restore(socket: Socket, state: State): Session
   /** Lets sessions of this kind be restored while the predecessor still serves them: the pause no longer grows with them. */
   readonly precopy?: Precopy<Session, State>
+  /**
+   * Sessions of this kind need not move at one instant with the others: they follow after commit a few at a time, each still
+   * only for its own batch, while both processes serve. Not with `precopy`.
+   */
+  readonly independent?: true
 }
 
 /** How a session that was restored early follows what goes on in the predecessor until it is taken over. */

@@ -2,6 +2,8 @@
 import type { Logger } from '../logger.js'
 import type { Release } from './release.js'
 
+export const POLICIES = ['all-or-nothing', 'best-effort'] as const
+
 export interface SupervisorOptions {
   /** What to run first. */
   readonly release: Release
@@ -14,7 +16,7 @@ export interface SupervisorOptions {
   /** How long the successor may take to answer an offer, before anything has moved. Default 10,000 ms. */
   readonly checkMs?: number
   /** One session that cannot move refuses the upgrade, or stays behind and is drained. Default 'all-or-nothing'. */
-  readonly policy?: 'all-or-nothing' | 'best-effort'
+  readonly policy?: (typeof POLICIES)[number]
   /** How long sessions are copied while they are served, before the freeze comes whatever is still changing. Default 20,000 ms. */
   readonly copyMs?: number
   /** What is done when too much still changes after `copyMs`: freeze all the same, or refuse. Default 'freeze'. */

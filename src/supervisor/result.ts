@@ -47,6 +47,11 @@ export interface UpgradeResult {
   readonly reasons: readonly Reason[]
   /** From the freeze to the instant a session is live again, per session, in milliseconds. Null when nothing moved. */
   readonly pauseMs: { readonly p50: number; readonly p99: number; readonly max: number } | null
+  /** Sessions that moved after commit, counted in `moved` too, and their pauses: each stood still for its own batch only. */
+  readonly followed: {
+    readonly sessions: number
+    readonly pauseMs: { readonly p50: number; readonly p99: number; readonly max: number } | null
+  }
   readonly phases: readonly PhaseDuration[]
   /** The listening sockets by name, with the kernel's cookie (decimal) seen in both generations. */
   readonly listeners: readonly { readonly name: string; readonly address: string; readonly cookie: string }[]

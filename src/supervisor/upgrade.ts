@@ -49,6 +49,8 @@ class Run {
   #spawnMs = 0
   #drainMs = 0
   #dropped = 0
+  /** Where only the successor can say it. */
+  #followed = 0
   /** What the predecessor last said it has. */
   #before: Status | undefined
   #isLossNoted = false
@@ -216,24 +218,43 @@ class Run {
         `the predecessor ${ending}: connections that were not sessions are gone`,
         this.#before?.unregistered ?? 1,
       )
+      await this.#countFollowed(ending)
     }
     await predecessor.stop(EXIT_GRACE_MS)
     const { successor } = this.#upgrade
-    const moved = this.#facts.active?.sessions ?? this.#facts.committed?.moved ?? 0
+    const moved = this.#moved
     if (!successor.alive) this.#drop(`the successor ${successor.ending} after commit`, moved)
     this.#drainMs = nowMs() - begunMs
+  }
+
+  /** What had stayed behind is gone with the predecessor, but for what the successor says has come. */
+  async #countFollowed(ending: string): Promise<void> {
+    const { successor, settings } = this.#upgrade
+    const { left = 0 } = this.#facts.committed ?? {}
+    if (left === 0) return
+    this.#followed = (await successor.ask(settings.checkMs))?.followed ?? 0
+    this.#drop(`the predecessor ${ending}: sessions that had not followed are gone`, Math.max(0, left - this.#followed))
+  }
+
+  get #moved(): number {
+    const { active, committed, drained } = this.#facts
+    return (active?.sessions ?? committed?.moved ?? 0) + (drained?.followed?.sessions ?? this.#followed)
   }
 
   #result(from: UpgradeResult['from'], to: UpgradeResult['to']): UpgradeResult {
     const { active, committed, drained, abortedBy } = this.#facts
     const aborted = active === undefined ? (abortedBy.predecessor ?? abortedBy.successor) : undefined
     const outcome: Outcome = active !== undefined ? 'committed' : (aborted?.outcome ?? 'failed')
-    const refusals = (aborted?.reasons ?? []).map(
+    const refusals = (aborted?.reasons ?? committed?.reasons ?? []).map(
       (reason): Reason => ({ of: reason.kind === undefined ? 'upgrade' : 'refused', ...defined(reason) }),
     )
-    const drains = (drained?.reasons ?? []).map(
-      (reason, index): Reason => ({ of: index === 0 && drained?.drained ? 'drained' : 'dropped', ...defined(reason) }),
-    )
+    let ended = drained?.drained ?? 0
+    const drains = (drained?.reasons ?? []).map((reason): Reason => {
+      const of = ended > 0 ? 'drained' : 'dropped'
+      ended -= reason.count
+      return { of, ...defined(reason) }
+    })
+    const followed = drained?.followed ?? { sessions: this.#followed, pauseMs: null }
     const phases: PhaseDuration[] = [
       { phase: 'spawn', durationMs: this.#spawnMs },
       ...(committed?.phases ?? aborted?.phases ?? []),
@@ -247,13 +268,14 @@ class Run {
       from,
       to,
       sessions: {
-        moved: active?.sessions ?? 0,
+        moved: active === undefined ? 0 : this.#moved,
         drained: drained?.drained ?? 0,
         dropped: this.#dropped + (drained?.dropped ?? 0),
         refused: refusals.reduce((sum, { of, count }) => sum + (of === 'refused' ? count : 0), 0),
       },
       reasons: [...refusals, ...this.#reasons, ...drains],
       pauseMs: active?.pauseMs ?? aborted?.pauseMs ?? null,
+      followed,
       phases,
       listeners: this.#upgrade.listeners.list(),
     }

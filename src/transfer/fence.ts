@@ -8,26 +8,22 @@
  */
 import { constants } from 'node:os'
 import { binding, POLLIN } from '../sys/binding.js'
+import { Token } from './token.js'
 
 export class Fence {
   readonly #pidfd: number
-  readonly #token: number
-  #isOurs = false
+  readonly #token: Token
   #open = true
 
   /** Takes over both descriptors: the peer's pidfd and the receiving end of the token. */
   constructor(pidfd: number, token: number) {
     this.#pidfd = pidfd
-    this.#token = token
+    this.#token = new Token(token)
   }
 
   /** Takes the token. `false` when the peer has it: it decides. */
   claim(): boolean {
-    if (!this.#isOurs) {
-      const received = binding().receive(this.#token, Buffer.alloc(1))
-      this.#isOurs = received !== undefined && received.bytes > 0
-    }
-    return this.#isOurs
+    return this.#token.claim()
   }
 
   /** Returns when the token is this side's, or the peer, which had it, is dead. */
@@ -48,7 +44,7 @@ export class Fence {
     if (!this.#open) return
     this.#open = false
     binding().close(this.#pidfd)
-    binding().close(this.#token)
+    this.#token.close()
   }
 
   /**

@@ -6,6 +6,7 @@ import type { Part } from './types.js'
 
 export class Ledger {
   readonly #checksums = new Map<number, number>()
+  readonly #dropped = new Set<number>()
   #digest = 0
   #parts = 0
   states = 0
@@ -35,18 +36,35 @@ export class Ledger {
         return undefined
       case 'update':
         for (const [id, state, checksum] of part.changes) {
+          if (this.#dropped.has(id)) continue
           if (!this.#checksums.has(id)) return `session ${id} changed before it came`
           if (state !== null) this.#set(id, checksum)
         }
         return undefined
       case 'gone':
         for (const id of part.ids) {
+          if (this.#dropped.has(id)) continue
           if (!this.#checksums.has(id)) return `session ${id} ended before it came`
-          this.#digest = (this.#digest - mix(id, this.#checksums.get(id) as number)) >>> 0
-          this.#checksums.delete(id)
+          this.#delete(id)
         }
         return undefined
     }
+  }
+
+  /**
+   * Sessions the successor has refused, one by one: for both sides they are not there. What the predecessor had sent of them
+   * before it knew is passed over.
+   */
+  drop(ids: Iterable<number>): void {
+    for (const id of ids) {
+      this.#dropped.add(id)
+      if (this.#checksums.has(id)) this.#delete(id)
+    }
+  }
+
+  #delete(id: number): void {
+    this.#digest = (this.#digest - mix(id, this.#checksums.get(id) as number)) >>> 0
+    this.#checksums.delete(id)
   }
 
   #set(id: number, checksum: number): void {

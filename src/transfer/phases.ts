@@ -6,6 +6,8 @@
  * peer to be lost: `eof`, `silence` (the deadline passed), `invalid` (a message that does not check out).
  *
  * `fence`: what is made sure of before the step is taken (fence.ts). Silence is not death, and a word may be under way.
+ *
+ * A second table, of the same form: what follows after commit, in small batches.
  */
 
 export type Side = 'predecessor' | 'successor'
@@ -15,8 +17,9 @@ export interface Step {
   /**
    * - dead: the other process is dead, and known to be
    * - token: this side has the token, so that the other will not kill it; or else the other is dead
+   * - claim: this side has the token of the batch; who does not get it takes the step `yielded` instead
    */
-  readonly fence?: 'dead' | 'token'
+  readonly fence?: 'dead' | 'token' | 'claim'
 }
 
 export interface Phase {
@@ -25,7 +28,7 @@ export interface Phase {
   /** True where this side may read and write the sessions' sockets. */
   readonly owns: boolean
   /** Which deadline turns quiet into `silence`. */
-  readonly deadline?: 'check' | 'freeze' | 'twice freeze'
+  readonly deadline?: 'check' | 'freeze' | 'twice freeze' | 'drain and freeze'
   readonly on: Readonly<Record<string, Step>>
 }
 
@@ -183,6 +186,96 @@ export const PHASES = {
   },
 } as const satisfies Record<Side, Record<string, Phase>>
 
+/**
+ * After commit, with the channel still open: sessions that did not move at the one instant, batch by batch, while both
+ * serve. `owns` is said of the batch under way. Nobody is killed here: the successor is the server by now.
+ */
+export const FOLLOWING = {
+  predecessor: {
+    serve: {
+      does: 'serves all that is left; then stands still, captures a batch and sends `move`',
+      owns: true,
+      on: {
+        sent: { to: 'give' },
+        // Nothing was sent: the same sessions are tried again later.
+        failed: { to: 'serve' },
+        finished: { to: 'over' },
+        eof: { to: 'over' },
+        invalid: { to: 'over' },
+      },
+    },
+    give: {
+      does: 'stands still; has sent `move` and waits for `held`',
+      owns: false,
+      deadline: 'freeze',
+      on: {
+        held: { to: 'confirm' },
+        yielded: { to: 'yield' },
+        eof: { to: 'kept', fence: 'claim' },
+        silence: { to: 'kept', fence: 'claim' },
+        invalid: { to: 'kept', fence: 'claim' },
+      },
+    },
+    confirm: {
+      does: 'stands still; knows who is refused and waits for `moved`',
+      owns: false,
+      deadline: 'freeze',
+      on: {
+        moved: { to: 'serve' },
+        yielded: { to: 'taken' },
+        eof: { to: 'kept', fence: 'claim' },
+        silence: { to: 'kept', fence: 'claim' },
+        invalid: { to: 'kept', fence: 'claim' },
+      },
+    },
+    yield: {
+      does: 'stands still; the token is the successor’s, which said `held` before it took it: looks for that word',
+      owns: false,
+      deadline: 'freeze',
+      on: {
+        held: { to: 'taken' },
+        moved: { to: 'taken' },
+        invalid: { to: 'yield' },
+        // Where it could not be said nobody was refused.
+        eof: { to: 'taken' },
+        silence: { to: 'taken' },
+      },
+    },
+    kept: { does: 'serves on with the batch, as if nothing had been; moves nothing more', owns: true, on: {} },
+    taken: { does: 'has closed its copies of the batch; serves what is left, moves nothing more', owns: false, on: {} },
+    over: { does: 'no batch is under way; serves what is left, moves nothing more', owns: true, on: {} },
+  },
+  successor: {
+    wait: {
+      does: 'serves what it has; waits for a batch',
+      owns: false,
+      deadline: 'drain and freeze',
+      on: {
+        move: { to: 'take' },
+        finished: { to: 'over' },
+        eof: { to: 'over' },
+        silence: { to: 'over' },
+        invalid: { to: 'over' },
+      },
+    },
+    take: {
+      does: 'builds the batch, held still, and says `held`; only then takes the token',
+      owns: false,
+      on: {
+        sent: { to: 'own', fence: 'claim' },
+        yielded: { to: 'discarded' },
+        // It refused some, and could not say so.
+        failed: { to: 'discarded' },
+      },
+    },
+    own: { does: 'says `moved`, and only then reads', owns: true, on: { sent: { to: 'wait' } } },
+    discarded: { does: 'closes what it built, without a byte read or written', owns: false, on: {} },
+    over: { does: 'serves what it has; nothing more follows', owns: false, on: {} },
+  },
+} as const satisfies Record<Side, Record<string, Phase>>
+
+export type FollowingPhase<S extends Side> = keyof (typeof FOLLOWING)[S] & string
+
 export type PhaseOf<S extends Side> = keyof (typeof PHASES)[S] & string
 
 /** Where `event` leads from `phase`, or undefined when it may not happen there (the caller treats it as `invalid`). */
@@ -191,6 +284,18 @@ export function stepOf<S extends Side>(
   phase: PhaseOf<S>,
   event: string,
 ): (Step & { to: PhaseOf<S> }) | undefined {
-  const { on } = PHASES[side][phase] as Phase
-  return Object.hasOwn(on, event) ? (on[event] as Step & { to: PhaseOf<S> }) : undefined
+  return stepIn(PHASES[side][phase] as Phase, event) as (Step & { to: PhaseOf<S> }) | undefined
+}
+
+/** The same, of the table of what follows. */
+export function followingStepOf<S extends Side>(
+  side: S,
+  phase: FollowingPhase<S>,
+  event: string,
+): (Step & { to: FollowingPhase<S> }) | undefined {
+  return stepIn(FOLLOWING[side][phase] as Phase, event) as (Step & { to: FollowingPhase<S> }) | undefined
+}
+
+function stepIn({ on }: Phase, event: string): Step | undefined {
+  return Object.hasOwn(on, event) ? on[event] : undefined
 }

@@ -9,6 +9,7 @@ import type { Link } from '../sys/link.js'
 import type { ReasonFields } from '../wire/fields.js'
 import { PROTOCOL_RANGE, type TRANSFER, type TransferMessage } from '../wire/messages.js'
 import type { Fence } from './fence.js'
+import { Giver } from './giver.js'
 import { Ledger } from './ledger.js'
 import { Machine } from './machine.js'
 import {
@@ -43,6 +44,9 @@ export class Predecessor {
   #timer: NodeJS.Timeout | undefined
   #copy: Copy | undefined
   #acknowledged = 0
+  /** Both sides know how sessions follow after commit. */
+  #follows = false
+  #giver: Giver | undefined
   #onRoom: () => void = () => undefined
   #reasons: ReasonFields[] = []
   #outcome: 'refused' | 'failed' = 'failed'
@@ -71,14 +75,15 @@ export class Predecessor {
   start(): void {
     this.#expectAnswer()
     this.#link.start({
-      onMessage: (message) => this.#onAnswer(message),
-      onEnd: (error) =>
-        this.#lose(
-          error ? 'invalid' : 'eof',
-          error?.message ?? `the successor closed its channel (phase ${this.#phase})`,
-        ),
+      onMessage: (message) => (this.#giver === undefined ? this.#onAnswer(message) : this.#giver.onMessage(message)),
+      onEnd: (error) => {
+        const event = error ? 'invalid' : 'eof'
+        const reason = error?.message ?? 'the successor closed its channel'
+        if (this.#giver === undefined) this.#lose(event, `${reason} (phase ${this.#phase})`)
+        else this.#giver.onEnd(event, reason)
+      },
     })
-    this.#link.send('offer', { protocol: PROTOCOL_RANGE, ...this.#source.offer() })
+    this.#link.send('offer', { protocol: PROTOCOL_RANGE, follows: true, ...this.#source.offer() })
   }
 
   /** While the event loop turns. */
@@ -97,9 +102,10 @@ export class Predecessor {
       return
     }
     this.#machine.take('accept')
+    this.#follows = accept.follows === true
     try {
-      const { copyMs = DEFAULT_COPY_MS, unsettled = 'freeze' } = this.#deadlines
-      const copy = this.#source.copy(accept, { copyMs, unsettled })
+      const { copyMs = DEFAULT_COPY_MS, unsettled = 'freeze', policy = 'all-or-nothing' } = this.#deadlines
+      const copy = this.#source.copy(accept, { copyMs, unsettled, policy })
       this.#copy = copy
       for (const state of copy.states('copy')) this.#link.send('state', this.#noteState(state))
       for (;;) {
@@ -172,9 +178,14 @@ export class Predecessor {
         this.#handle(this.#link.receiveBefore(deadlineMs))
       if (this.#phase !== 'transfer') return
     }
+    // The successor may refuse single sessions: the manifest names what it has taken, so every answer has to be in.
+    if (this.#deadlines.policy === 'best-effort')
+      while (this.#phase === 'transfer' && this.#acknowledged < this.#ledger.parts)
+        this.#handle(this.#link.receiveBefore(deadlineMs))
+    if (this.#phase !== 'transfer') return
     const { parts, sessions, states, digest } = this.#ledger
-    if (sent(this.#link.sendBefore(deadlineMs, 'manifest', { parts, sessions, states, digest })))
-      this.#machine.take('sent')
+    const manifest = { parts, sessions, states, digest, nextId: copy.nextId }
+    if (sent(this.#link.sendBefore(deadlineMs, 'manifest', manifest))) this.#machine.take('sent')
   }
 
   #noteState<S>(state: S): S {
@@ -218,6 +229,9 @@ export class Predecessor {
     }
     if (message.kind === 'received') {
       this.#acknowledged++
+      const { refused = [] } = message.fields
+      this.#ledger.drop(refused.map(({ id }) => id))
+      this.#copy?.refused(refused)
       this.#onRoom()
     } else if (message.kind === 'refuse') {
       this.#outcome = 'refused'
@@ -228,7 +242,12 @@ export class Predecessor {
 
   #isDue(message: TransferMessage): boolean {
     const { parts, digest } = this.#ledger
-    if (message.kind === 'received') return message.fields.index === this.#acknowledged && this.#acknowledged < parts
+    if (message.kind === 'received') {
+      // With one session of many it is content only where both have agreed on that.
+      const mayRefuse = this.#follows && this.#deadlines.policy === 'best-effort'
+      const isAllowed = mayRefuse || (message.fields.refused ?? []).length === 0
+      return isAllowed && message.fields.index === this.#acknowledged && this.#acknowledged < parts
+    }
     if (message.kind === 'prepared') return message.fields.digest === digest && this.#acknowledged === parts
     return true
   }
@@ -263,14 +282,21 @@ export class Predecessor {
   }
 
   #committed(): void {
-    this.#end()
-    this.#source.handOver()
-    const { durations: phases } = this.#machine
-    this.#onEnding({ outcome: 'committed', moved: this.#ledger.sessions, phases, reasons: this.#copy?.notes ?? [] })
+    const reasons = this.#copy?.reasons() ?? []
+    this.#stop()
+    const left = this.#source.handOver()
+    if (left !== undefined && this.#follows) this.#giver = new Giver(this.#link, left, this.#deadlines.freezeMs)
+    else {
+      this.#link.close()
+      left?.end('the successor takes nothing more')
+    }
+    this.#onEnding({ outcome: 'committed', moved: this.#ledger.sessions, phases: this.#machine.durations, reasons })
+    void this.#giver?.run()
   }
 
   #thaw(): void {
-    if (!this.#end()) return
+    if (!this.#stop()) return
+    this.#link.close()
     const pauseMs = this.#frozenAtMs === 0 ? null : nowMs() - this.#frozenAtMs
     this.#onEnding({
       outcome: this.#outcome,
@@ -282,12 +308,11 @@ export class Predecessor {
   }
 
   /** False when it has ended before. */
-  #end(): boolean {
+  #stop(): boolean {
     clearTimeout(this.#timer)
     if (this.#ended) return false
     this.#ended = true
     this.#copy?.end()
-    this.#link.close()
     this.#fence.close()
     return true
   }

@@ -5,13 +5,25 @@
 import { binding } from '../sys/binding.js'
 import { nowMs } from '../sys/clock.js'
 import type { Link } from '../sys/link.js'
-import type { ReasonFields } from '../wire/fields.js'
+import type { ReasonFields, RefusalFields } from '../wire/fields.js'
 import { type Fields, PROTOCOL_RANGE, type TRANSFER, type TransferMessage } from '../wire/messages.js'
 import type { Fence } from './fence.js'
 import { Ledger } from './ledger.js'
 import { Machine } from './machine.js'
 import { PHASES, type Phase } from './phases.js'
-import { type Accept, clip, type Deadlines, type Ending, type Part, Refusal, reasonsOf, type Sink } from './types.js'
+import { Taker } from './taker.js'
+import {
+  type Accept,
+  type Choice,
+  clip,
+  type Deadlines,
+  type Ending,
+  type Part,
+  Refusal,
+  reasonsOf,
+  refusalOf,
+  type Sink,
+} from './types.js'
 
 /** Reasons kept word by word; beyond, the same kind of failure is only counted. */
 const MAX_REASONS = 20
@@ -31,6 +43,9 @@ export class Successor {
   #outcome: 'refused' | 'failed' = 'failed'
   readonly #ledger = new Ledger()
   readonly #restored = new Set<string>()
+  /** Of the part under way: what could not be taken, under `best-effort`. */
+  readonly #refused: RefusalFields[] = []
+  #taker: Taker | undefined
   #frozenAtMs = 0
 
   /** Takes over link and fence; `onEnding` is called once. */
@@ -56,13 +71,18 @@ export class Successor {
   start(): void {
     this.#awaitNext()
     this.#link.start({
-      onMessage: (message) => this.#onMessage(message),
-      onEnd: (error) =>
-        this.#lose(
-          error ? 'invalid' : 'eof',
-          error?.message ?? `the predecessor closed its channel in phase ${this.#phase}`,
-        ),
+      onMessage: (message) => (this.#taker === undefined ? this.#onMessage(message) : this.#taker.onMessage(message)),
+      onEnd: (error) => {
+        const event = error ? 'invalid' : 'eof'
+        if (this.#taker !== undefined) this.#taker.onEnd(event)
+        else this.#lose(event, error?.message ?? `the predecessor closed its channel in phase ${this.#phase}`)
+      },
     })
+  }
+
+  /** This process is about to give away what it has: nothing follows into it any more. */
+  finish(): void {
+    this.#taker?.finish()
   }
 
   #onMessage(message: TransferMessage): void {
@@ -85,7 +105,7 @@ export class Successor {
       case 'update': {
         const { index, changes } = message.fields
         this.#take(index, { kind: 'update', changes }, () => {
-          for (const change of changes) this.#try(() => this.#sink.update(change))
+          for (const change of changes) this.#tryOne(change[0], () => this.#sink.update(change))
         })
         return
       }
@@ -124,7 +144,7 @@ export class Successor {
       this.#offer = offer
       this.#accept = accept
       this.#step('offer')
-      this.#link.send('accept', { protocol, ...accept })
+      this.#link.send('accept', { protocol, ...accept, ...(offer.follows ? { follows: true } : {}) })
     } catch (error) {
       this.#refuse(error)
     }
@@ -149,16 +169,21 @@ export class Successor {
     const taken = this.#take(index, { kind: 'batch', records: sessions, descriptors }, () => {
       for (const [position, record] of sessions.entries()) {
         const descriptor = descriptors[position] as number
-        const offered = this.#offer?.sessions[record[1]]
-        const choice = this.#accept?.sessions.find((kind) => kind.name === offered?.name)
-        this.#try(() => {
-          if (choice !== undefined) return this.#sink.adopt(choice, record, descriptor)
+        const choice = this.#choiceOf(record[1])
+        if (choice !== undefined) this.#tryOne(record[0], () => this.#sink.adopt(choice, record, descriptor))
+        else {
           binding().close(descriptor)
-          throw new Refusal([{ reason: `sessions of kind ${offered?.name ?? record[1]} were not agreed`, count: 1 }])
-        })
+          const kind = this.#offer?.sessions[record[1]]?.name ?? record[1]
+          this.#note(new Refusal([{ reason: `sessions of kind ${kind} were not agreed`, count: 1 }]))
+        }
       }
     })
     if (!taken) for (const fd of descriptors) binding().close(fd)
+  }
+
+  #choiceOf(kind: number): Choice | undefined {
+    const offered = this.#offer?.sessions[kind]
+    return this.#accept?.sessions.find(({ name }) => name === offered?.name)
   }
 
   /** A part in its turn: notes it, does it, acknowledges it. False when it was not due, and nothing was done. */
@@ -172,7 +197,8 @@ export class Successor {
     run()
     // A whole part is tried before it is refused: its reasons are worth more than its time.
     if (this.#reasons.length > 0) this.#refuse(new Refusal(this.#reasons.splice(0)))
-    else this.#link.send('received', { index })
+    else if (this.#refused.length === 0) this.#link.send('received', { index })
+    else this.#link.send('received', { index, refused: this.#refused.splice(0) })
     return true
   }
 
@@ -181,6 +207,21 @@ export class Successor {
       run()
     } catch (error) {
       this.#note(error)
+    }
+  }
+
+  /** One session: under `best-effort` it stays with the predecessor, and nothing of it is left here. */
+  #tryOne(id: number, run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      if (this.#deadlines.policy !== 'best-effort' || this.#offer?.follows !== true) {
+        this.#note(error)
+        return
+      }
+      this.#refused.push(refusalOf(id, error))
+      this.#ledger.drop([id])
+      this.#try(() => this.#sink.forget(id))
     }
   }
 
@@ -200,7 +241,7 @@ export class Successor {
       return
     }
     try {
-      this.#sink.complete()
+      this.#sink.complete(manifest.nextId ?? 0)
     } catch (error) {
       this.#refuse(error)
       return
@@ -245,19 +286,24 @@ export class Successor {
     // Said before the first byte is read: a predecessor that hears end of file without it may thaw.
     const said = this.#link.sendBefore(nowMs() + this.#deadlines.freezeMs, 'active', {})
     if (!said || this.#link.peerIsGone) this.#fence.ensureDead()
-    this.#end()
-    this.#onEnding({ outcome: 'active', ...this.#sink.activate(this.#frozenAtMs) })
+    this.#stop()
+    const taken = this.#sink.activate(this.#frozenAtMs)
+    if (this.#offer?.follows && this.#link.isOpen) {
+      const sink = this.#sink.follow((kind) => this.#choiceOf(kind))
+      this.#taker = new Taker(this.#link, sink, this.#deadlines.drainMs + this.#deadlines.freezeMs)
+    } else this.#link.close()
+    this.#onEnding({ outcome: 'active', ...taken })
   }
 
   #abort(): void {
-    this.#end()
+    this.#stop()
+    this.#link.close()
     this.#sink.discard()
     this.#onEnding({ outcome: this.#outcome, reasons: this.#reasons, phases: this.#machine.durations, pauseMs: null })
   }
 
-  #end(): void {
+  #stop(): void {
     clearTimeout(this.#timer)
-    this.#link.close()
     this.#fence.close()
   }
 

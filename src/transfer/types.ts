@@ -1,6 +1,6 @@
 /** What the transaction needs from a runtime: it knows nothing of sockets, sessions or state itself. */
 import { messageOf } from '../errors.js'
-import { MAX_TEXT, type ReasonFields } from '../wire/fields.js'
+import { MAX_TEXT, type ReasonFields, type RefusalFields } from '../wire/fields.js'
 import type { Fields, TRANSFER } from '../wire/messages.js'
 import type { SessionRecord, SessionUpdate } from '../wire/session-record.js'
 
@@ -37,27 +37,57 @@ export interface Source {
   offer(): Offer
   /** Begins to copy while everything is served: follows what opens, changes and ends from here to `end`. */
   copy(accept: Accept, limits: CopyLimits): Copy
-  /** Everything has been taken over: lets go of it, before the loop turns again. Must not throw. */
-  handOver(): void
+  /**
+   * Everything that was sent has been taken over: lets go of it, before the loop turns again. Returns what has stayed behind
+   * and may follow. Must not throw.
+   */
+  handOver(): FollowSource | undefined
 }
 
 export interface CopyLimits {
   readonly copyMs: number
   /** What is done when too much is still changing after that time. */
   readonly unsettled: 'freeze' | 'refuse'
+  readonly policy: 'all-or-nothing' | 'best-effort'
 }
 
 export interface Copy {
-  /** What the result of the upgrade is to say of it. */
-  readonly notes: readonly ReasonFields[]
   /** Shared states whose newest version has not been sent. */
   states(when: 'copy' | 'freeze'): Iterable<CapturedState>
   /** The next part, captured in about a slice's time; undefined once little is left to send. */
   next(): Part | undefined
   /** In the freeze: all that is new, changed or ended since. The event loop stands still from here on. */
   rest(): Iterable<Part>
+  /** The successor could not take these, and has nothing of them: they stay here, and are not sent again. */
+  refused(refusals: readonly RefusalFields[]): void
+  /** New sessions of the successor begin here: smaller ids are this process'. */
+  readonly nextId: number
+  /** What the result of the upgrade is to say: why sessions stay behind, that the copy did not settle. */
+  reasons(): ReasonFields[]
   /** Stops following. Must not throw. */
   end(): void
+}
+
+/** The sessions that stayed behind, in the predecessor after commit. */
+export interface FollowSource {
+  /** Set by the giver: called when nothing is to move any more. */
+  onStop: () => void
+  /** Some that may move now, with all that is buffered. The loop stands still from here to `moved` or `keep`. Must not throw. */
+  next(): Batch | undefined
+  /** Resolves when there may be more; undefined when nothing is left. */
+  due(): Promise<void> | undefined
+  /** The batch has been taken over, but for those refused: lets go of it. Must not throw. */
+  moved(refused: readonly RefusalFields[], pauseMs: number): void
+  /** The batch stays, this time. */
+  keep(error: unknown): void
+  /** Nothing moves any more. */
+  end(why: string): void
+}
+
+export interface Batch {
+  readonly records: SessionRecord[]
+  /** Stay the source's. */
+  readonly descriptors: number[]
 }
 
 /** Where a successor puts what it is given. */
@@ -72,17 +102,33 @@ export interface Sink {
   update(change: SessionUpdate): void
   /** A session adopted before has ended in the predecessor. Throws Refusal. */
   forget(id: number): void
-  /** Called before the vote. Throws Refusal when something is missing. */
-  complete(): void
+  /** Called before the vote. Throws Refusal when something is missing. Ids of new sessions begin at `nextId`. */
+  complete(nextId: number): void
   /** Everything is this process' now: begins to read. `frozenAtMs` is when the predecessor stopped. Must not throw. */
   activate(frozenAtMs: number): { sessions: number; pauseMs: Pause | null }
   /** Closes everything that was adopted, without a byte read or written. Must not throw. */
   discard(): void
+  /** After `activate`, for what follows. */
+  follow(choiceOf: (kind: number) => Choice | undefined): FollowSink
+}
+
+/** Where a successor puts what follows, batch by batch. Nothing here throws. */
+export interface FollowSink {
+  /** Builds a batch, held still. Owns the descriptors. Returns which it could not; of those nothing is left. */
+  take(records: readonly SessionRecord[], descriptors: readonly number[]): RefusalFields[]
+  /** The batch is this process' now: begins to read. */
+  release(): void
+  /** Closes the batch, without a byte read or written. */
+  discard(): void
+  /** Nothing follows any more. */
+  close(): void
 }
 
 export interface Deadlines {
   readonly checkMs: number
   readonly freezeMs: number
+  readonly drainMs: number
+  readonly policy?: 'all-or-nothing' | 'best-effort' | undefined
   readonly copyMs?: number | undefined
   readonly unsettled?: 'freeze' | 'refuse' | undefined
 }
@@ -93,7 +139,8 @@ export type Ending =
       readonly outcome: 'committed'
       readonly moved: number
       readonly phases: PhaseDuration[]
-      readonly reasons: readonly ReasonFields[]
+      /** Why sessions have stayed behind. */
+      readonly reasons: ReasonFields[]
     }
   | { readonly outcome: 'active'; readonly sessions: number; readonly pauseMs: Pause | null }
   | {
@@ -107,6 +154,12 @@ export type Ending =
 export function reasonsOf(error: unknown): ReasonFields[] {
   if (error instanceof Refusal) return [...error.reasons]
   return [{ reason: clip(messageOf(error)), count: 1 }]
+}
+
+/** A refusal of one session, from whatever its capture or restore threw. */
+export function refusalOf(id: number, error: unknown): RefusalFields {
+  const { kind, version, reason } = reasonsOf(error)[0] as ReasonFields
+  return { id, reason, ...(kind === undefined ? {} : { kind }), ...(version === undefined ? {} : { version }) }
 }
 
 /** A longer reason would make an invalid message, and the supervisor kills who sends one: the process that serves. */

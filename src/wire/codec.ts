@@ -38,10 +38,15 @@ export function decodeBody<T extends MessageTable>(
     // It quotes what was received, which may be megabytes.
     invalid(`"${String(kind)}": ${v.getDotPath(issue) ?? 'its fields'}: ${issue.message.slice(0, 200)}`)
   }
-  const wanted =
-    row.descriptors === 'sessions' ? (checked.output as { sessions: unknown[] }).sessions.length : row.descriptors
+  const wanted = descriptorsOf(row, checked.output)
   if (wanted !== descriptors) invalid(`"${String(kind)}" needs ${wanted} descriptors, ${descriptors} came`)
   return { kind, fields: checked.output } as Pick<Message<T>, 'kind' | 'fields'>
+}
+
+function descriptorsOf({ descriptors }: MessageRow, fields: unknown): number {
+  if (typeof descriptors === 'number') return descriptors
+  const { length } = (fields as { sessions: unknown[] }).sessions
+  return descriptors === 'sessions' ? length : length + 1
 }
 
 function readPair(body: Uint8Array): unknown[] {

@@ -20,6 +20,15 @@ export const reason = v.object({
 })
 export type ReasonFields = v.InferOutput<typeof reason>
 
+/** A session that could not be taken, and why: it stays where it is. */
+export const refusal = v.object({
+  id: v.pipe(v.number(), v.safeInteger()),
+  reason: text,
+  kind: v.optional(name),
+  version: v.optional(version),
+})
+export type RefusalFields = v.InferOutput<typeof refusal>
+
 /** A session kind or shared state: the versions it can write, the newest first, or read. */
 export const offered = v.object({ name, writes: v.pipe(v.array(version), v.maxLength(1000)), sessions: count })
 export const readable = v.object({ name, reads: v.pipe(v.array(version), v.maxLength(1000)) })
@@ -28,6 +37,9 @@ export const chosen = v.object({ name, version, early: v.optional(v.boolean()) }
 
 /** p50, p99 and max of the time from the freeze to a session being live, in milliseconds. */
 export const pause = v.object({ p50: milliseconds, p99: milliseconds, max: milliseconds })
+
+/** Sessions that moved after commit, each batch with a pause of its own. */
+export const followed = v.object({ sessions: count, pauseMs: v.nullable(pause) })
 
 export const phaseDuration = v.object({ phase: name, durationMs: milliseconds })
 

@@ -11,6 +11,7 @@ import {
   checksum,
   chosen,
   count,
+  followed,
   milliseconds,
   name,
   offered,
@@ -19,6 +20,7 @@ import {
   protocolRange,
   readable,
   reason,
+  refusal,
   text,
   version,
 } from './fields.js'
@@ -26,6 +28,7 @@ import {
   isSessionRecord,
   isSessionUpdate,
   MAX_BATCH,
+  MAX_MOVE,
   MAX_UPDATE,
   type SessionRecord,
   type SessionUpdate,
@@ -36,8 +39,8 @@ export const PROTOCOL_RANGE = { min: 1, max: PROTOCOL_VERSION } as const
 
 export interface MessageRow {
   readonly from: 'supervisor' | 'runtime' | 'predecessor' | 'successor'
-  /** Descriptors: exactly this many, or one for each entry of `fields.sessions`. */
-  readonly descriptors: number | 'sessions'
+  /** Descriptors: exactly this many, or one for each entry of `fields.sessions`; and behind those the batch's token. */
+  readonly descriptors: number | 'sessions' | 'sessions and token'
   readonly fields: v.GenericSchema
 }
 export type MessageTable = Readonly<Record<string, MessageRow>>
@@ -94,7 +97,12 @@ export const CONTROL = {
   committed: {
     from: 'runtime',
     descriptors: 0,
-    fields: v.object({ moved: count, phases: v.array(phaseDuration), reasons: v.optional(v.array(reason)) }),
+    fields: v.object({
+      moved: count,
+      phases: v.array(phaseDuration),
+      reasons: v.optional(v.array(reason)),
+      left: v.optional(count),
+    }),
   },
   aborted: {
     from: 'runtime',
@@ -110,13 +118,18 @@ export const CONTROL = {
   drained: {
     from: 'runtime',
     descriptors: 0,
-    fields: v.object({ drained: count, dropped: count, reasons: v.array(reason) }),
+    fields: v.object({ drained: count, dropped: count, reasons: v.array(reason), followed: v.optional(followed) }),
   },
   ask: { from: 'supervisor', descriptors: 0, fields: v.object({ request }) },
   status: {
     from: 'runtime',
     descriptors: 0,
-    fields: v.object({ request, sessions: v.array(v.object({ name, count })), unregistered: count }),
+    fields: v.object({
+      request,
+      sessions: v.array(v.object({ name, count })),
+      unregistered: count,
+      followed: v.optional(count),
+    }),
   },
 } as const satisfies MessageTable
 
@@ -130,12 +143,18 @@ export const TRANSFER = {
       sessions: v.array(offered),
       states: v.array(offered),
       descriptors: count,
+      follows: v.optional(v.boolean()),
     }),
   },
   accept: {
     from: 'successor',
     descriptors: 0,
-    fields: v.object({ protocol: version, sessions: v.array(chosen), states: v.array(chosen) }),
+    fields: v.object({
+      protocol: version,
+      sessions: v.array(chosen),
+      states: v.array(chosen),
+      follows: v.optional(v.boolean()),
+    }),
   },
   refuse: { from: 'successor', descriptors: 0, fields: v.object({ reasons: v.array(reason) }) },
   state: { from: 'predecessor', descriptors: 0, fields: v.object({ name, bytes, checksum }) },
@@ -164,16 +183,35 @@ export const TRANSFER = {
     }),
   },
   freeze: { from: 'predecessor', descriptors: 0, fields: v.object({ frozenAtMs: milliseconds }) },
-  received: { from: 'successor', descriptors: 0, fields: v.object({ index: count }) },
+  received: {
+    from: 'successor',
+    descriptors: 0,
+    fields: v.object({ index: count, refused: v.optional(v.pipe(v.array(refusal), v.maxLength(MAX_UPDATE))) }),
+  },
   manifest: {
     from: 'predecessor',
     descriptors: 0,
-    fields: v.object({ parts: count, sessions: count, states: count, digest: checksum }),
+    fields: v.object({ parts: count, sessions: count, states: count, digest: checksum, nextId: v.optional(count) }),
   },
   prepared: { from: 'successor', descriptors: 0, fields: v.object({ digest: checksum }) },
   commit: { from: 'predecessor', descriptors: 0, fields: v.object({}) },
   abort: { from: 'predecessor', descriptors: 0, fields: v.object({ reasons: v.array(reason) }) },
   active: { from: 'successor', descriptors: 0, fields: v.object({}) },
+  /** After commit, if both have said `follows`. Descriptors: the sessions', then the token of this batch. */
+  move: {
+    from: 'predecessor',
+    descriptors: 'sessions and token',
+    fields: v.object({
+      index: count,
+      sessions: v.pipe(v.array(v.custom<SessionRecord>(isSessionRecord)), v.minLength(1), v.maxLength(MAX_MOVE)),
+    }),
+  },
+  held: {
+    from: 'successor',
+    descriptors: 0,
+    fields: v.object({ index: count, refused: v.optional(v.pipe(v.array(refusal), v.maxLength(MAX_MOVE))) }),
+  },
+  moved: { from: 'successor', descriptors: 0, fields: v.object({ index: count }) },
 } as const satisfies MessageTable
 
 export type Fields<T extends MessageTable, K extends keyof T> = v.InferOutput<T[K]['fields']>

@@ -2,6 +2,8 @@
 
 /** Most sessions, and so descriptors, of one batch. The kernel's limit is 253; an unprivileged sender's is what is in flight. */
 export const MAX_BATCH = 128
+/** Most sessions of one `move`: each of them is still for as long as the whole takes. */
+export const MAX_MOVE = 16
 /** Most sessions of one update, and ids of one `gone`: they bring no descriptors. */
 export const MAX_UPDATE = 1024
 

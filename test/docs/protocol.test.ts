@@ -1,13 +1,13 @@
 /** PROTOCOL.md against the code, in both directions. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { PHASES } from '../../src/transfer/phases.js'
+import { FOLLOWING, PHASES } from '../../src/transfer/phases.js'
 import { MAX_STATE_BYTES } from '../../src/wire/envelope.js'
 import { MAX_TEXT } from '../../src/wire/fields.js'
 import { FRAME_VERSION, HEADER_BYTES, MAX_BODY_BYTES, MAX_INLINE_BYTES } from '../../src/wire/frame.js'
 import { CONTROL, PROTOCOL_VERSION, TRANSFER } from '../../src/wire/messages.js'
 import { MAX_DEPTH } from '../../src/wire/plain.js'
-import { MAX_BATCH, MAX_UPDATE } from '../../src/wire/session-record.js'
+import { MAX_BATCH, MAX_MOVE, MAX_UPDATE } from '../../src/wire/session-record.js'
 import { compiled } from '../harness/child.js'
 import { messagesTable, phasesTable, piecesTable } from './tables.js'
 
@@ -32,6 +32,8 @@ const TABLES: Record<string, string> = {
   '### The pieces': piecesTable(),
   '### Predecessor': phasesTable('predecessor'),
   '### Successor': phasesTable('successor'),
+  '### The predecessor gives': phasesTable('predecessor', FOLLOWING),
+  '### The successor takes': phasesTable('successor', FOLLOWING),
 }
 
 for (const [heading, table] of Object.entries(TABLES)) {
@@ -55,13 +57,17 @@ t.test('every message and every phase of the text is one of the code', async (t)
     'every message of the good way is drawn',
   )
   const bold = [...text.matchAll(/^\| \*\*(\w+)\*\* \|/gm)].map(([, phase]) => phase!)
-  t.same(bold, [...Object.keys(PHASES.predecessor), ...Object.keys(PHASES.successor)])
+  t.same(
+    bold,
+    [PHASES, FOLLOWING].flatMap(({ predecessor, successor }) => [predecessor, successor].flatMap(Object.keys)),
+  )
 })
 
 t.test('numbers', async (t) => {
   const limits = tableBelow('## Limits').join('\n')
   const has = (words: string): unknown => t.ok(limits.includes(words), words)
   has(`descriptors, of a batch | ${MAX_BATCH} |`)
+  has(`sessions of a \`move\` | ${MAX_MOVE} |`)
   has(`changes of an update, ids of a \`gone\` | ${MAX_UPDATE.toLocaleString('en')} |`)
   has(`body inside the datagram | ${MAX_INLINE_BYTES / 1024} KiB |`)
   has(`body of a message | ${MAX_BODY_BYTES / 1024 ** 2} MiB |`)

@@ -1,5 +1,5 @@
 /** The tables of PROTOCOL.md as the literals would write them. */
-import { PHASES, type Phase, type Side, type Step } from '../../src/transfer/phases.js'
+import { type FOLLOWING, PHASES, type Phase, type Side, type Step } from '../../src/transfer/phases.js'
 import * as fields from '../../src/wire/fields.js'
 import type { MessageTable } from '../../src/wire/messages.js'
 import { isSessionRecord, isSessionUpdate } from '../../src/wire/session-record.js'
@@ -75,7 +75,9 @@ export const messagesTable = (messages: MessageTable): string =>
   table(
     ['message', 'from', 'descriptors', 'fields'],
     Object.entries(messages).map(([kind, { from, descriptors, fields: schema }]) => {
-      const count = descriptors === 'sessions' ? 'one for each of `sessions`' : String(descriptors)
+      const each = 'one for each of `sessions`'
+      const count =
+        { sessions: each, 'sessions and token': `${each}, and the token` }[descriptors] ?? String(descriptors)
       const type = fieldsOf(schema as unknown as Schema)
       return [`\`${kind}\``, from, count, type === '' ? 'none' : `\`${type}\``]
     }),
@@ -90,10 +92,10 @@ export const piecesTable = (): string =>
 const stepOf = ([event, { to, fence }]: [string, Step]): string =>
   `\`${event}\` → ${to}${fence === undefined ? '' : ` (${fence})`}`
 
-export const phasesTable = (side: Side): string =>
+export const phasesTable = (side: Side, tables: typeof PHASES | typeof FOLLOWING = PHASES): string =>
   table(
     ['phase', 'what the side does', 'owns', 'deadline', 'events'],
-    Object.entries(PHASES[side] as Record<string, Phase>).map(([name, { does, owns, deadline, on }]) => [
+    Object.entries(tables[side] as Record<string, Phase>).map(([name, { does, owns, deadline, on }]) => [
       `**${name}**`,
       does,
       owns ? 'yes' : 'no',

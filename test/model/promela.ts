@@ -1,31 +1,41 @@
-/** The phase table in Promela: what src/transfer/transfer.pml includes as phases.pml. */
+/** A phase table in Promela: what src/transfer/transfer.pml, or follow.pml, includes as phases.pml. */
 import type { Phase, Side, Step } from '../../src/transfer/phases.js'
 
 export type Table = Readonly<Record<Side, Readonly<Record<string, Phase>>>>
 
-/** Phases and events that the hand-written part of the model names; a table may be without some of them. */
-const PHASES: Record<Side, readonly string[]> = {
-  predecessor: ['check', 'copy', 'transfer', 'vote', 'commit', 'yield', 'drain', 'thawed'],
-  successor: ['check', 'copy', 'transfer', 'vote', 'active', 'aborted'],
+/** What the hand-written part of a model names; a table may be without some of it. */
+export interface Vocabulary {
+  readonly model: string
+  readonly phases: Record<Side, readonly string[]>
+  readonly events: readonly string[]
+  readonly leftOut: readonly string[]
 }
-const MESSAGES = [
-  'offer',
-  'accept',
-  'refuse',
-  'batch',
-  'update',
-  'gone',
-  'received',
-  'freeze',
-  'manifest',
-  'prepared',
-  'commit',
-  'abort',
-  'active',
-]
-const OWN = ['settled', 'sent', 'yielded', 'failed', 'eof', 'silence', 'invalid', 'garbage']
-/** Shared state takes the same way as a batch, and tells the model nothing new. */
-const LEFT_OUT = ['state']
+
+const LOST = ['eof', 'silence', 'invalid', 'garbage']
+
+export const TRANSFERRING: Vocabulary = {
+  model: 'transfer.pml',
+  phases: {
+    predecessor: ['check', 'copy', 'transfer', 'vote', 'commit', 'yield', 'drain', 'thawed'],
+    successor: ['check', 'copy', 'transfer', 'vote', 'active', 'aborted'],
+  },
+  events: [
+    ...['offer', 'accept', 'refuse', 'batch', 'update', 'gone', 'received', 'freeze', 'manifest', 'prepared', 'commit'],
+    ...['abort', 'active', 'settled', 'sent', 'yielded', 'failed', ...LOST],
+  ],
+  // Shared state takes the same way as a batch, and tells the model nothing new.
+  leftOut: ['state'],
+}
+
+export const FOLLOWS: Vocabulary = {
+  model: 'follow.pml',
+  phases: {
+    predecessor: ['serve', 'give', 'confirm', 'yield', 'kept', 'taken', 'over'],
+    successor: ['wait', 'take', 'own', 'discarded', 'over'],
+  },
+  events: ['move', 'held', 'moved', 'sent', 'yielded', 'failed', 'finished', ...LOST],
+  leftOut: [],
+}
 
 /** One row of the table: a line of phases.pml. */
 export interface Row {
@@ -35,11 +45,11 @@ export interface Row {
   readonly step: Step
 }
 
-export function rowsOf(table: Table): Row[] {
+export function rowsOf(table: Table, { leftOut }: Vocabulary = TRANSFERRING): Row[] {
   return (['predecessor', 'successor'] as const).flatMap((side) =>
     Object.entries(table[side]).flatMap(([phase, { on }]) =>
       Object.entries(on)
-        .filter(([event]) => !LEFT_OUT.includes(event))
+        .filter(([event]) => !leftOut.includes(event))
         .map(([event, step]) => ({ side, phase, event, step })),
     ),
   )
@@ -54,21 +64,21 @@ export function lineOf({ side, phase, event, step }: Row): string {
 }
 
 /** @throws Error when the table has a phase or an event that the model does nothing with. */
-export function phasesPml(table: Table): string {
-  const rows = rowsOf(table)
+export function phasesPml(table: Table, vocabulary: Vocabulary = TRANSFERRING): string {
+  const { model, phases: known, events } = vocabulary
+  const rows = rowsOf(table, vocabulary)
   for (const { side, phase, event, step } of rows) {
     for (const name of [phase, step.to]) {
-      if (!PHASES[side].includes(name))
-        throw new Error(`src/transfer/transfer.pml knows no phase ${name} of the ${side}`)
+      if (!known[side].includes(name)) throw new Error(`src/transfer/${model} knows no phase ${name} of the ${side}`)
     }
-    if (![...MESSAGES, ...OWN].includes(event)) throw new Error(`src/transfer/transfer.pml knows no event ${event}`)
+    if (!events.includes(event)) throw new Error(`src/transfer/${model} knows no event ${event}`)
   }
   const phases = (['predecessor', 'successor'] as const).flatMap((side) =>
-    PHASES[side].map((name) => prefixOf(side) + name),
+    known[side].map((name) => prefixOf(side) + name),
   )
-  return `mtype = { ${[...MESSAGES, ...OWN].map((event) => `e_${event}`).join(', ')} }
+  return `mtype = { ${events.map((event) => `e_${event}`).join(', ')} }
 mtype = { ${phases.join(', ')} }
-mtype = { f_none, f_dead, f_token }
+mtype = { f_none, f_dead, f_token, f_claim }
 ${sidePml(table, 'predecessor', rows)}${sidePml(table, 'successor', rows)}`
 }
 

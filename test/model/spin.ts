@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Teardown } from '../harness/child.js'
 import { scaled } from '../harness/timeout.js'
-import { phasesPml, type Table } from './promela.js'
+import { FOLLOWS, phasesPml, type Table, TRANSFERRING, type Vocabulary } from './promela.js'
 
-const MODEL = fileURLToPath(new URL('../../../src/transfer/transfer.pml', import.meta.url))
+const MODELS = fileURLToPath(new URL('../../../src/transfer/', import.meta.url))
 const MEMORY_MIB = 6_000
 const MAX_DEPTH = 100_000
 
@@ -23,12 +23,17 @@ export const skip = ((): string | false => {
   return false
 })()
 
-export const modelSource = (): string => readFileSync(MODEL, 'utf8')
+export const modelSource = ({ model }: Vocabulary = TRANSFERRING): string => readFileSync(`${MODELS}${model}`, 'utf8')
 
 export interface World {
   readonly faults: number
   readonly sessions: 1 | 2
   readonly bytes: number
+}
+
+export interface FollowingWorld {
+  readonly faults: number
+  readonly batches: number
 }
 
 export interface Verdict {
@@ -46,13 +51,26 @@ export interface Verifier {
   check(property: string): Verdict
 }
 
-export function verifierFor(t: Teardown, table: Table, world: World, source?: string): Verifier {
+export const verifierFor = (t: Teardown, table: Table, world: World, source?: string): Verifier =>
+  verifierOf(t, TRANSFERRING, table, { ...world }, source)
+
+export const followingVerifierFor = (t: Teardown, table: Table, world: FollowingWorld, source?: string): Verifier =>
+  verifierOf(t, FOLLOWS, table, { ...world }, source)
+
+function verifierOf(
+  t: Teardown,
+  vocabulary: Vocabulary,
+  table: Table,
+  world: Readonly<Record<string, number>>,
+  source: string | undefined,
+): Verifier {
+  const { model } = vocabulary
   const folder = mkdtempSync(join(tmpdir(), 'handover-model-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
-  writeFileSync(join(folder, 'phases.pml'), phasesPml(table))
-  writeFileSync(join(folder, 'transfer.pml'), source ?? modelSource())
-  const size = [`-DFAULTS=${world.faults}`, `-DSESSIONS=${world.sessions}`, `-DBYTES=${world.bytes}`]
-  run(folder, 'spin', [...size, '-a', 'transfer.pml'])
+  writeFileSync(join(folder, 'phases.pml'), phasesPml(table, vocabulary))
+  writeFileSync(join(folder, model), source ?? modelSource(vocabulary))
+  const size = Object.entries(world).map(([name, value]) => `-D${name.toUpperCase()}=${value}`)
+  run(folder, 'spin', [...size, '-a', model])
   // A counterexample is found sooner than a compiler has optimized; to see every state takes longer.
   run(folder, 'gcc', [
     source === undefined ? '-O2' : '-O0',
@@ -72,7 +90,7 @@ export function verifierFor(t: Teardown, table: Table, world: World, source?: st
         /errors: \d+/.test(output) && !/max search depth too small|out of memory|memory limit|aborting/.test(output)
       return {
         error: error ?? (complete ? undefined : `spin did not see all states:\n${output}`),
-        trail: error === undefined ? '' : trailOf(folder, size),
+        trail: error === undefined ? '' : trailOf(folder, model, size),
         states: Number(/^\s*(\d+) states, stored/m.exec(output)?.[1]),
         seconds: (performance.now() - began) / 1000,
         // spin takes the one file for the other, but only lines of phases.pml say `to = `.
@@ -85,13 +103,15 @@ export function verifierFor(t: Teardown, table: Table, world: World, source?: st
 }
 
 /** The counterexample as what a reader asks: who says and hears what, which phases, kills and ends. */
-function trailOf(folder: string, size: readonly string[]): string {
-  if (!existsSync(join(folder, 'transfer.pml.trail'))) return ''
-  const steps = run(folder, 'spin', [...size, '-t', '-p', 'transfer.pml'])
+function trailOf(folder: string, model: string, size: readonly string[]): string {
+  if (!existsSync(join(folder, `${model}.trail`))) return ''
+  const steps = run(folder, 'spin', [...size, '-t', '-p', model])
   return steps
     .split('\n')
     .filter((line) =>
-      /inbox\[.*\][!?]|to = |ours = |killed\[|dead\[.*= 1|cut = 1|used\[.*=|reads = 1|assert/.test(line),
+      /inbox\[.*\][!?]|to = |ours = |killed\[|dead\[.*= 1|cut = 1|used\[.*=|reads = 1|batch = |left = |taken = |assert/.test(
+        line,
+      ),
     )
     .map((line) => line.replace(/^\s*\d+:\s+proc\s+\d+ \((\w+).*?\[(.*)\]$/, '$1: $2'))
     .join('\n')

@@ -350,21 +350,21 @@ t.test('more that changes than another round would bring: it says so and freezes
   const busy = (from: Players) => () => {
     for (let index = 0; index < 600; index++) from.change(index)
   }
-  const freezes = always({ copyMs: 60_000, unsettled: 'freeze' })
+  const freezes = always({ copyMs: 60_000, unsettled: 'freeze', policy: 'all-or-nothing' })
   freezes.move.serve(busy(freezes.from)).freeze().commit()
-  t.match(freezes.move.copy.notes, [
+  t.match(freezes.move.copy.reasons(), [
     { count: 600, reason: /^sessions change faster than they can be copied: 600 were left .* sent in the freeze$/ },
   ])
-  const late = always({ copyMs: 0, unsettled: 'freeze' })
+  const late = always({ copyMs: 0, unsettled: 'freeze', policy: 'all-or-nothing' })
   late.move.serve(busy(late.from))
-  t.equal(late.move.copy.notes.length, 1, 'the time is over')
+  t.equal(late.move.copy.reasons().length, 1, 'the time is over')
   t.ok(late.move.sent.length < freezes.move.sent.length)
-  const refuses = always({ copyMs: 60_000, unsettled: 'refuse' })
+  const refuses = always({ copyMs: 60_000, unsettled: 'refuse', policy: 'all-or-nothing' })
   t.match(
     reasonsOf(() => refuses.move.serve(busy(refuses.from))),
     [{ count: 600, reason: /^sessions change faster than they can be copied: 600/ }],
   )
-  const quiet = always({ copyMs: 60_000, unsettled: 'refuse' })
+  const quiet = always({ copyMs: 60_000, unsettled: 'refuse', policy: 'all-or-nothing' })
   quiet.move.serve().freeze()
-  t.same(quiet.move.copy.notes, [])
+  t.same(quiet.move.copy.reasons(), [])
 })

@@ -98,6 +98,7 @@ export class Half {
   readonly transport: FakeTransport
   readonly sessions: Sessions
   readonly states = new States()
+  isBestEffort = false
 
   constructor(faults?: Faults) {
     this.transport = new FakeTransport(faults)
@@ -119,7 +120,7 @@ export class Half {
   }
 }
 
-const LIMITS: CopyLimits = { copyMs: 20_000, unsettled: 'freeze' }
+const LIMITS: CopyLimits = { copyMs: 20_000, unsettled: 'freeze', policy: 'all-or-nothing' }
 
 /** The way of a transfer in steps, without a channel. Each throws what either side throws. */
 export class Move {
@@ -159,7 +160,7 @@ export class Move {
     this.sent.push('freeze')
     this.#restore('freeze')
     for (const part of this.copy.rest()) this.#give(part)
-    this.#to.complete()
+    this.#to.complete(this.copy.nextId)
     return this
   }
 

@@ -49,3 +49,18 @@ t.test('what cannot follow on what came before is said', async (t) => {
   t.equal(ledger.note({ kind: 'gone', ids: [1] }), undefined)
   t.same([ledger.sessions, ledger.digest, ledger.parts], [0, 0, 5])
 })
+
+t.test('what is dropped was never there, and what was under way of it is passed over', async (t) => {
+  const ledger = new Ledger()
+  ledger.note(batch([1, 10], [2, 20], [3, 30]))
+  ledger.drop([2, 3])
+  t.equal(ledger.note(update(2, 21)), undefined)
+  t.equal(ledger.note({ kind: 'gone', ids: [3] }), undefined)
+  t.equal(ledger.digest, digestOf(batch([1, 10])))
+  t.equal(ledger.sessions, 1)
+  const late = new Ledger()
+  const parts: Part[] = [batch([1, 10], [2, 20], [3, 30]), update(2, 21), { kind: 'gone', ids: [3] }]
+  for (const part of parts) late.note(part)
+  late.drop([2, 3])
+  t.same([late.digest, late.sessions], [ledger.digest, 1], 'the other side, which hears of it later')
+})

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { PHASES, type Phase, type Side, stepOf } from '../../src/transfer/phases.js'
+import { FOLLOWING, followingStepOf, PHASES, type Phase, type Side, stepOf } from '../../src/transfer/phases.js'
 import { TRANSFER } from '../../src/wire/messages.js'
 import { initial, otherOf, owns, type State, type Tables, transitionsOf } from './model.js'
 
@@ -11,8 +11,12 @@ const FINAL: Record<Side, string[]> = { predecessor: ['drain', 'thawed'], succes
 const START = 'check'
 
 const phasesOf = (side: Side): [string, Phase][] => Object.entries(tables[side])
+/** Messages that come after commit. */
+const FOLLOW = ['move', 'held', 'moved']
 const heardBy = (side: Side): string[] =>
-  Object.keys(TRANSFER).filter((kind) => TRANSFER[kind as keyof typeof TRANSFER].from === otherOf(side))
+  Object.keys(TRANSFER).filter(
+    (kind) => TRANSFER[kind as keyof typeof TRANSFER].from === otherOf(side) && !FOLLOW.includes(kind),
+  )
 
 for (const side of SIDES) {
   const events = [...Object.keys(TRANSFER), ...new Set(Object.values(OWN).flat()), ...LOST]
@@ -73,6 +77,36 @@ function reachableFrom(side: Side, start: string): Set<string> {
   const reached = new Set([start])
   for (const name of reached) for (const { to } of Object.values(tables[side][name]!.on)) reached.add(to)
   return reached
+}
+
+for (const side of SIDES) {
+  t.test(`what follows: the table of the ${side}`, async (t) => {
+    const table: Readonly<Record<string, Phase>> = FOLLOWING[side]
+    const heard = FOLLOW.filter((kind) => TRANSFER[kind as keyof typeof TRANSFER].from === otherOf(side))
+    const own = ['sent', 'failed', 'finished', 'yielded']
+    const reached = new Set([Object.keys(table)[0]!])
+    for (const name of reached) for (const { to } of Object.values(table[name]!.on)) reached.add(to)
+    t.same([...reached].sort(), Object.keys(table).sort(), 'every phase can be reached, and is there')
+    for (const [name, { on, deadline }] of Object.entries(table)) {
+      for (const event of [...Object.keys(TRANSFER), ...own, ...LOST, 'constructor'])
+        t.same(followingStepOf(side, name as never, event), Object.hasOwn(on, event) ? on[event] : undefined)
+      t.same(
+        Object.keys(on).filter((event) => ![...heard, ...own, ...LOST].includes(event)),
+        [],
+        'there is no other event',
+      )
+      t.equal('silence' in on, deadline !== undefined, `${name}: silence needs a deadline`)
+      for (const { fence } of Object.values(on)) {
+        t.not(fence, 'dead', 'nobody is killed')
+        if (fence === 'claim') t.ok('yielded' in on, `${name}: a claim may find no token`)
+      }
+    }
+    for (const kind of heard)
+      t.ok(
+        Object.values(table).some(({ on }) => kind in on),
+        `${kind} is heard`,
+      )
+  })
 }
 
 t.test('who owns: the predecessor before and after, the successor only at the end, never both at rest', async (t) => {

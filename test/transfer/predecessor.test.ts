@@ -4,6 +4,7 @@ import { PHASES, type Phase } from '../../src/transfer/phases.js'
 import { Predecessor } from '../../src/transfer/predecessor.js'
 import { type Ending, type Part, Refusal, type Source } from '../../src/transfer/types.js'
 import { sealState } from '../../src/wire/envelope.js'
+import type { RefusalFields } from '../../src/wire/fields.js'
 import { TRANSFER } from '../../src/wire/messages.js'
 import { scaled, within } from '../harness/timeout.js'
 import { openDescriptors } from '../sys/descriptors.js'
@@ -11,7 +12,7 @@ import { type Part as Acts, endOf, type Player, players } from './peer.js'
 
 /** Batches, a session each, while it serves. */
 const COPIED = 6
-const PATIENT = { checkMs: scaled(20_000), freezeMs: scaled(20_000) }
+const PATIENT = { checkMs: scaled(20_000), freezeMs: scaled(20_000), drainMs: scaled(20_000) }
 /** For a peer that never answers: long enough for it to come to its last act. */
 const SHORT_MS = scaled(700)
 
@@ -74,8 +75,20 @@ class FakeSource implements Source {
     this.ended++
   }
 
+  readonly nextId = 100
+  readonly refusedIds: number[] = []
+
+  refused(refusals: readonly RefusalFields[]) {
+    this.refusedIds.push(...refusals.map(({ id }) => id))
+  }
+
+  reasons() {
+    return this.refusedIds.map((id) => ({ reason: `${id} stays`, count: 1 }))
+  }
+
   handOver() {
     this.handedOver++
+    return undefined
   }
 
   #batch(id: number): Part {

@@ -2,13 +2,13 @@ import t, { type Test } from 'tap'
 import { closeAll } from '../../src/sys/channel.js'
 import { PHASES, type Phase } from '../../src/transfer/phases.js'
 import { Successor } from '../../src/transfer/successor.js'
-import { type Accept, type Ending, type Offer, Refusal, type Sink } from '../../src/transfer/types.js'
+import { type Accept, type Ending, type FollowSink, type Offer, Refusal, type Sink } from '../../src/transfer/types.js'
 import { TRANSFER } from '../../src/wire/messages.js'
 import { scaled, within } from '../harness/timeout.js'
 import { openDescriptors } from '../sys/descriptors.js'
 import { endOf, type Part, type Player, players } from './peer.js'
 
-const PATIENT = { checkMs: scaled(20_000), freezeMs: scaled(10_000) }
+const PATIENT = { checkMs: scaled(20_000), freezeMs: scaled(10_000), drainMs: scaled(20_000) }
 const SHORT_MS = scaled(300)
 
 type Asked = 'choose' | 'restoreState' | 'adopt' | 'update' | 'forget' | 'complete'
@@ -61,6 +61,10 @@ class FakeSink implements Sink {
   discard() {
     this.calls.push('discard')
     closeAll(this.#held.splice(0))
+  }
+
+  follow(): FollowSink {
+    throw new Error('nothing follows here')
   }
 
   count(name: string): number {
@@ -207,7 +211,7 @@ for (const [phase, acts] of Object.entries(TO)) {
   }
   for (const [name, [event, reason, ...last]] of Object.entries(wrong)) {
     t.test(`${name} in ${phase}`, async (t) => {
-      const deadlines = event === 'silence' ? { checkMs: SHORT_MS * 2, freezeMs: SHORT_MS } : PATIENT
+      const deadlines = event === 'silence' ? { ...PATIENT, checkMs: SHORT_MS * 2, freezeMs: SHORT_MS } : PATIENT
       const step = on[event]!
       const result = await run(t, [...acts, ...last], deadlines)
       if (step.to === 'active') isActive(t, result)

@@ -35,7 +35,9 @@ for (const [tableName, table] of Object.entries(tables)) {
 
   for (const [kind, row] of Object.entries(table)) {
     for (const [index, fields] of EXAMPLES[tableName]![kind]!.entries()) {
-      const descriptors = row.descriptors === 'sessions' ? (fields['sessions'] as unknown[]).length : row.descriptors
+      const sessions = (fields['sessions'] as unknown[] | undefined)?.length ?? 0
+      const descriptors =
+        typeof row.descriptors === 'number' ? row.descriptors : sessions + (row.descriptors === 'sessions' ? 0 : 1)
       const body = changed(kind, fields)
 
       t.test(`${tableName} ${kind} ${index}`, async (t) => {

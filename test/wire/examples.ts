@@ -91,5 +91,11 @@ export const EXAMPLES: Record<string, Record<string, Fields[]>> = {
     commit: [{}],
     abort: [{ reasons }],
     active: [{}],
+    move: [
+      { index: 0, sessions: [record] },
+      { index: 9, sessions: Array.from({ length: 16 }, () => record) },
+    ],
+    held: [{ index: 0 }],
+    moved: [{ index: 7 }],
   },
 }

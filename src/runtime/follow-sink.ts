@@ -1,0 +1,86 @@
+/** Where sessions go that follow after commit: each batch is built held still, and then goes live at once. */
+import { binding } from '../sys/binding.js'
+import { Parking } from '../sys/parking.js'
+import { type Choice, type FollowSink, Refusal, refusalOf } from '../transfer/types.js'
+import { openState } from '../wire/envelope.js'
+import type { RefusalFields } from '../wire/fields.js'
+import type { SessionRecord } from '../wire/session-record.js'
+import type { Sessions } from './sessions.js'
+import { notPromise, refusing } from './sink.js'
+import type { Adopted, Transport } from './transport.js'
+import { stepUp } from './versions.js'
+
+export function createFollowSink(
+  sessions: Sessions,
+  transport: Transport,
+  choiceOf: (kind: number) => Choice | undefined,
+  onFollowed: (count: number) => void,
+): FollowSink {
+  // Never live: a batch is small, and all of it is released in one turn.
+  let parking: Parking | undefined
+  let batch: Adopted[] = []
+
+  return {
+    take(records, descriptors) {
+      const refused: RefusalFields[] = []
+      batch = []
+      for (const [position, record] of records.entries()) {
+        try {
+          batch.push(build(record, descriptors[position] as number))
+        } catch (error) {
+          refused.push(refusalOf(record[0], error))
+        }
+      }
+      return refused
+    },
+
+    release() {
+      for (const socket of batch) socket.release()
+      onFollowed(batch.length)
+      batch = []
+    },
+
+    discard() {
+      for (const socket of batch) discard(socket)
+      batch = []
+    },
+
+    close() {
+      parking?.close()
+    },
+  }
+
+  function build([id, kindIndex, state, checksum, described]: SessionRecord, descriptor: number): Adopted {
+    const choice = choiceOf(kindIndex)
+    const kind = choice === undefined ? undefined : sessions.kinds.get(choice.name)
+    if (choice === undefined || kind === undefined || state === null) {
+      binding().close(descriptor)
+      const reason = `session ${id} came ${state === null ? 'without its state' : 'of a kind that was not agreed'}`
+      throw new Refusal([{ reason, count: 1 }])
+    }
+    parking ??= new Parking()
+    const own = parking
+    const socket = refusing(choice, `adoption of a session of kind ${choice.name} failed`, () =>
+      transport.adopt(descriptor, described, own),
+    )
+    try {
+      refusing(choice, `restore of ${choice.name} failed`, () => {
+        socket.prepare()
+        const captured = stepUp(kind.definition, openState({ bytes: state, checksum }), choice.version)
+        const session = kind.definition.restore(socket.socket, captured)
+        notPromise('restore', session)
+        if (!kind.entries.has(socket.socket)) sessions.add(kind, socket.socket, { id, session })
+      })
+    } catch (error) {
+      discard(socket)
+      throw error
+    }
+    return socket
+  }
+
+  function discard(socket: Adopted): void {
+    const kind = sessions.kindOf(socket.socket)
+    socket.discard()
+    if (kind !== undefined) sessions.remove(kind, socket.socket)
+  }
+}

@@ -1,0 +1,204 @@
+/**
+ * What has stayed behind in the predecessor after commit: sessions of independent kinds, in the order they were opened, and
+ * those that could not move at the freeze. The first go once, batch by batch; whoever is refused is tried again at growing
+ * intervals, for as long as it is served here.
+ */
+import type { Socket } from 'node:net'
+import { nowMs } from '../sys/clock.js'
+import type { Accept, Batch, Choice, FollowSource, Pause } from '../transfer/types.js'
+import { refusalOf } from '../transfer/types.js'
+import type { ReasonFields, RefusalFields } from '../wire/fields.js'
+import { MAX_MOVE, type SessionRecord } from '../wire/session-record.js'
+import { captureOne, describeOne } from './capture.js'
+import type { Entry, Follower, Kind, Sessions } from './sessions.js'
+import type { Freeze, Transport } from './transport.js'
+
+/** A batch is closed when it holds this much, or this long has been spent on it: all of it is one pause. */
+const BATCH_BYTES = 1024 * 1024
+const CAPTURE_MS = 0.5
+/** Between two attempts to move what was refused. */
+const FIRST_RETRY_MS = 250
+const LAST_RETRY_MS = 5000
+
+/** Why a session is here still. */
+export type Stay = Omit<RefusalFields, 'id'>
+
+interface Left {
+  readonly kind: Kind
+  readonly entry: Entry
+  readonly choice: Choice
+  /** Of its last attempt. */
+  stay: Stay | undefined
+}
+
+export class Following implements FollowSource, Follower {
+  onStop: () => void = () => undefined
+  /** Called when the socket is another process'. */
+  onMoved: (socket: Socket) => void = () => undefined
+  readonly #sessions: Sessions
+  readonly #transport: Transport
+  readonly #left = new Map<Socket, Left>()
+  /** Those to be tried in this round. */
+  #round: Set<Socket>
+  #batch: Socket[] = []
+  #freeze: Freeze | undefined
+  #retryMs = FIRST_RETRY_MS
+  #wake: () => void = () => undefined
+  #timer: NodeJS.Timeout | undefined
+  #ended: string | undefined
+  readonly #pausesMs: number[] = []
+
+  /** @param stays why sessions could not move at the freeze. */
+  constructor(sessions: Sessions, transport: Transport, accept: Accept, stays: ReadonlyMap<Socket, Stay>) {
+    this.#sessions = sessions
+    this.#transport = transport
+    for (const kind of sessions.kinds.values())
+      for (const [socket, entry] of kind.entries) {
+        const choice = accept.sessions.find(({ name }) => name === kind.name)
+        if (choice === undefined || socket.destroyed) continue
+        this.#left.set(socket, { kind, entry, choice, stay: stays.get(socket) })
+      }
+    this.#round = new Set([...this.#left].filter(([, { stay }]) => stay === undefined).map(([socket]) => socket))
+    sessions.follower = this
+  }
+
+  get size(): number {
+    return this.#left.size
+  }
+
+  /** Sessions that have followed, and how long each stood still. */
+  get followed(): { sessions: number; pauseMs: Pause | null } {
+    const pauses = this.#pausesMs.toSorted((a, b) => a - b)
+    const at = (share: number) => pauses[Math.min(pauses.length - 1, Math.floor(share * pauses.length))] ?? 0
+    return {
+      sessions: pauses.length,
+      pauseMs: pauses.length === 0 ? null : { p50: at(0.5), p99: at(0.99), max: at(1) },
+    }
+  }
+
+  /** Why this session has not moved. */
+  stayOf(socket: Socket): Stay | undefined {
+    const left = this.#left.get(socket)
+    if (left === undefined) return undefined
+    const { kind, choice, stay } = left
+    const why = this.#ended === undefined ? 'it had not followed' : `it had not followed when ${this.#ended}`
+    return stay ?? { kind: kind.name, version: choice.version, reason: why }
+  }
+
+  next(): Batch | undefined {
+    if (this.#round.size === 0) return undefined
+    const untilMs = nowMs() + CAPTURE_MS
+    const freeze = this.#transport.beginFreeze()
+    const kinds = [...this.#sessions.kinds.values()]
+    const records: SessionRecord[] = []
+    const descriptors: number[] = []
+    let size = 0
+    this.#freeze = freeze
+    this.#batch = []
+    for (const socket of this.#round) {
+      this.#round.delete(socket)
+      const left = this.#left.get(socket)
+      if (left === undefined || socket.destroyed) continue
+      const { kind, entry, choice } = left
+      const { definition, name } = kind
+      try {
+        const { descriptor, described, bytes } = describeOne((one) => freeze.describe(one), socket, choice)
+        const state = captureOne(name, choice, definition, () => definition.capture(socket, entry.session))
+        records.push([entry.id, kinds.indexOf(kind), state.bytes, state.checksum, described])
+        descriptors.push(descriptor)
+        this.#batch.push(socket)
+        size += bytes + state.bytes.length
+      } catch (error) {
+        this.#stays(left, error)
+      }
+      if (records.length === MAX_MOVE || size >= BATCH_BYTES || nowMs() >= untilMs) break
+    }
+    return records.length === 0 ? undefined : { records, descriptors }
+  }
+
+  due(): Promise<void> | undefined {
+    if (this.#left.size === 0 || this.#ended !== undefined) return undefined
+    // Time was up before one could be captured.
+    if (this.#round.size > 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#wake = resolve
+      this.#retryIn(this.#retryMs)
+      this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS)
+    })
+  }
+
+  moved(refused: readonly RefusalFields[], pauseMs: number): void {
+    const stays = new Map(refused.map(({ id, ...stay }) => [id, stay]))
+    for (const socket of this.#batch) {
+      const left = this.#left.get(socket) as Left
+      const stay = stays.get(left.entry.id)
+      if (stay !== undefined) {
+        left.stay = stay
+        continue
+      }
+      this.#left.delete(socket)
+      left.kind.entries.delete(socket)
+      this.#freeze?.abandon(socket)
+      this.#pausesMs.push(pauseMs)
+      this.onMoved(socket)
+    }
+    this.#batch = []
+  }
+
+  keep(error: unknown): void {
+    for (const socket of this.#batch) this.#stays(this.#left.get(socket) as Left, error)
+    this.#batch = []
+  }
+
+  end(why: string): void {
+    if (this.#ended !== undefined) return
+    this.#ended = why
+    clearTimeout(this.#timer)
+    if (this.#sessions.follower === this) this.#sessions.follower = undefined
+    this.#wake()
+  }
+
+  /** What is opened here from now on has an id the successor may give too: it is drained. */
+  opened(): void {
+    // Nothing to follow.
+  }
+
+  /** It has changed, and may be movable now. */
+  touched(socket: Socket): void {
+    if (this.#left.get(socket)?.stay === undefined || this.#timer === undefined) return
+    if (this.#retryMs > FIRST_RETRY_MS * 2) this.#retryIn(FIRST_RETRY_MS)
+    this.#retryMs = FIRST_RETRY_MS * 2
+  }
+
+  ended(socket: Socket): void {
+    this.#left.delete(socket)
+    this.#round.delete(socket)
+    if (this.#left.size === 0) this.#wake()
+  }
+
+  #stays(left: Left, error: unknown): void {
+    const { id, ...stay } = refusalOf(left.entry.id, error)
+    left.stay = { kind: left.kind.name, version: left.choice.version, ...stay }
+  }
+
+  #retryIn(ms: number): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      this.#round = new Set(this.#left.keys())
+      this.#wake()
+    }, ms).unref()
+  }
+}
+
+/** Each reason once, with how many sessions it is of. */
+export function summary(stays: Iterable<Stay>): ReasonFields[] {
+  const rows = new Map<string, ReasonFields>()
+  for (const stay of stays) {
+    const key = JSON.stringify([stay.kind, stay.version, stay.reason])
+    const row = rows.get(key)
+    if (row === undefined) rows.set(key, { ...stay, count: 1 })
+    else row.count++
+  }
+  return [...rows.values()]
+}
