@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { drain } from '../../src/runtime/drain.js'
+import type { Following } from '../../src/runtime/follow.js'
 
 /** The server's ends of some connections, and the clients'. */
 async function connections(t: Test, count: number): Promise<{ sockets: Socket[]; clients: Socket[] }> {
@@ -63,4 +64,44 @@ t.test('one that is paused over unread bytes is read to its end, and closes as s
   await closed
   t.equal(error, undefined, 'no reset')
   t.equal(client.bytesRead, 10)
+})
+
+t.test('what moves is neither; of the others the result says why they are there still', async (t) => {
+  const { sockets, clients } = await connections(t, 4)
+  const [first, second, third] = sockets as [Socket, Socket, Socket]
+  const stays = new Map([
+    [second, { kind: 'chat', version: 2, reason: 'restore failed' }],
+    [third, { kind: 'chat', version: 2, reason: 'restore failed' }],
+  ])
+  let stopped = 0
+  const left = {
+    stayOf: (socket: Socket) => stays.get(socket),
+    onMoved: (_socket: Socket): void => undefined,
+    onStop: () => void stopped++,
+    followed: { sessions: 1, pauseMs: { p50: 1, p99: 1, max: 1 } },
+  }
+  const drained = drain(new Set(sockets), 300, left as unknown as Following)
+  left.onMoved(first)
+  first.destroy()
+  clients[1]!.end()
+  const { followed, ...rest } = await drained
+  t.equal(stopped, 1)
+  t.match(followed, { sessions: 1 })
+  t.same(rest, {
+    drained: 1,
+    dropped: 2,
+    reasons: [
+      { kind: 'chat', version: 2, count: 1, reason: 'it had not moved: served to its end by the predecessor' },
+      { kind: 'chat', version: 2, count: 1, reason: 'restore failed, and still open after 300 ms of drain' },
+      { count: 1, reason: 'not a session, and still open after 300 ms of drain' },
+    ],
+  })
+})
+
+t.test('it ends as soon as everything has moved', async (t) => {
+  const { sockets } = await connections(t, 2)
+  const left = { stayOf: () => undefined, onMoved: (_socket: Socket): void => undefined, onStop: () => undefined }
+  const drained = drain(new Set(sockets), 1_000_000, left as unknown as Following)
+  for (const socket of sockets) left.onMoved(socket)
+  t.match(await drained, { drained: 0, dropped: 0, reasons: [] })
 })

@@ -8,7 +8,19 @@ import { States } from '../../src/runtime/states.js'
 import type { Transport } from '../../src/runtime/transport.js'
 import type { Parking } from '../../src/sys/parking.js'
 import { Ledger } from '../../src/transfer/ledger.js'
-import type { Accept, Copy, CopyLimits, Offer, Part, Refusal, Sink, Source } from '../../src/transfer/types.js'
+import {
+  type Accept,
+  type Copy,
+  type CopyLimits,
+  type FollowSink,
+  type FollowSource,
+  type Offer,
+  type Part,
+  type Refusal,
+  refusalOf,
+  type Sink,
+  type Source,
+} from '../../src/transfer/types.js'
 
 export class FakeSocket extends EventEmitter {
   destroyed = false
@@ -98,7 +110,6 @@ export class Half {
   readonly transport: FakeTransport
   readonly sessions: Sessions
   readonly states = new States()
-  isBestEffort = false
 
   constructor(faults?: Faults) {
     this.transport = new FakeTransport(faults)
@@ -120,7 +131,7 @@ export class Half {
   }
 }
 
-const LIMITS: CopyLimits = { copyMs: 20_000, unsettled: 'freeze', policy: 'all-or-nothing' }
+export const LIMITS: CopyLimits = { copyMs: 20_000, unsettled: 'freeze', policy: 'all-or-nothing' }
 
 /** The way of a transfer in steps, without a channel. Each throws what either side throws. */
 export class Move {
@@ -132,6 +143,8 @@ export class Move {
   readonly #to: Sink
   readonly #offer: Offer
   readonly #ledger = new Ledger()
+  readonly #isBestEffort: boolean
+  #intake: FollowSink | undefined
 
   constructor(
     from: Source,
@@ -139,6 +152,7 @@ export class Move {
     change: (accept: Accept) => Accept = (accept) => accept,
     limits: CopyLimits = LIMITS,
   ) {
+    this.#isBestEffort = limits.policy === 'best-effort'
     this.#from = from
     this.#to = to
     this.#offer = from.offer()
@@ -146,6 +160,9 @@ export class Move {
     this.copy = from.copy(this.accept, limits)
     this.#restore('copy')
   }
+
+  /** What has stayed behind, after commit. */
+  left: FollowSource | undefined
 
   /** All the predecessor sends while it serves; `between` runs after each part. */
   serve(between: () => void = () => undefined): this {
@@ -166,9 +183,23 @@ export class Move {
 
   commit(): this {
     this.copy.end()
-    this.#from.handOver()
+    this.left = this.#from.handOver()
     this.#to.activate(0)
     return this
+  }
+
+  /** One batch of what follows; undefined when none is to be had. Returns who was refused. */
+  follow(): string[] | undefined {
+    const batch = this.left?.next()
+    if (batch === undefined) return undefined
+    this.#intake ??= this.#to.follow((kind) => this.#choiceOf(kind))
+    const refused = this.#intake.take(
+      batch.records,
+      batch.records.map(() => 0),
+    )
+    this.#intake.release()
+    this.left!.moved(refused, 1)
+    return refused.map(({ id }) => String(id))
   }
 
   abort(): this {
@@ -192,13 +223,29 @@ export class Move {
     const { length } = (part as unknown as Record<string, unknown[]>)[size]!
     if (length === 0) throw new Error(`an empty ${part.kind} is no valid message`)
     this.sent.push(`${part.kind} ${length}`)
-    if (part.kind === 'update') for (const change of part.changes) this.#to.update(change)
+    if (part.kind === 'update') for (const change of part.changes) this.#one(change[0], () => this.#to.update(change))
     else if (part.kind === 'gone') for (const id of part.ids) this.#to.forget(id)
     else
       for (const record of part.records) {
-        const choice = this.accept.sessions.find(({ name }) => name === this.#offer.sessions[record[1]]?.name)
-        if (choice !== undefined) this.#to.adopt(choice, record, 0)
+        const choice = this.#choiceOf(record[1])
+        if (choice !== undefined) this.#one(record[0], () => this.#to.adopt(choice, record, 0))
       }
+  }
+
+  #choiceOf(kind: number) {
+    return this.accept.sessions.find(({ name }) => name === this.#offer.sessions[kind]?.name)
+  }
+
+  /** As the two sides do it, if single sessions may be refused. */
+  #one(id: number, run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      if (!this.#isBestEffort) throw error
+      this.#to.forget(id)
+      this.#ledger.drop([id])
+      this.copy.refused([refusalOf(id, error)])
+    }
   }
 }
 

@@ -57,6 +57,18 @@ t.test('what a declaration needs', async (t) => {
     () => runtime.state('rooms', { ...definition, upgrade: { 1: () => ({}) } }),
     /shared state "rooms": upgrade step 1 leads to version 2, but the version is 1/,
   )
+  const precopy = { update: () => undefined, forget: () => undefined }
+  for (const wrong of [
+    { independent: true as const, precopy },
+    { independent: false as unknown as true },
+    { independent: 'yes' as unknown as true },
+  ])
+    usage(
+      t,
+      () => runtime.sessions('chat', { ...definition, ...wrong }),
+      /session kind "chat": independent is true or absent, and excludes precopy/,
+    )
+  t.doesNotThrow(() => runtime.sessions('loner', { ...definition, independent: true }))
   t.doesNotThrow(() => runtime.sessions('chat', definition), 'what was refused left nothing behind')
 })
 

@@ -163,5 +163,8 @@ export const MESSAGES: Readonly<Record<'CONTROL' | 'TRANSFER', Readonly<Record<s
     commit: stored({}, 0, 7),
     abort: stored({ reasons }, 0, 7),
     active: stored({}, 0, 5),
+    move: stored({ index: 0, sessions: [[7, 0, Buffer.from([0xa0]), 2_563_061_267, socket()]] }, 2, 8),
+    held: stored({ index: 0, refused: [{ id: 7, reason: 'not now', kind: 'chat', version: 1 }] }, 0, 6),
+    moved: stored({ index: 1 }, 0, 8),
   },
 }
