@@ -37,12 +37,17 @@ const DEEDS: readonly Deed[] = [
   'kill',
 ]
 
+/** How the sessions of a release move; where two releases differ, the predecessor's way counts, or the slower one. */
+const WAYS = [[], ['--precopy', 'touch'], ['--precopy', 'touch'], ['--precopy', 'compare'], ['--independent']]
+/** Of an independent kind so many are restored before commit: what ends a successor later ends what it has. */
+const RESTORED_BEFORE_COMMIT = 16
+
 /** Does it, and says what came of it: which outcomes the command may tell. */
 async function perform(deed: Deed, supervisor: TestSupervisor, port: number, random: Random): Promise<string> {
   if (deed === 'kill') {
     const { pid } = await ask(port)
     const before = new Set(supervisor.processes().map((process) => process.pid))
-    const upgrade = supervisor.upgrade('--', 'node', SERVER)
+    const upgrade = supervisor.upgrade('--', 'node', SERVER, ...random.of(WAYS))
     await wait(random.below(600))
     const successor = supervisor
       .processes()
@@ -50,8 +55,8 @@ async function perform(deed: Deed, supervisor: TestSupervisor, port: number, ran
     if (successor !== undefined && (await ask(port)).pid === pid) process.kill(successor.pid, 'SIGKILL')
     return (await upgrade).json?.outcome ?? 'nothing'
   }
-  const fault = deed === 'upgrade' ? [] : ['--fault', deed, '--at', String(random.below(20))]
-  const { json, lines } = await supervisor.upgrade('--', 'node', SERVER, ...fault)
+  const fault = deed === 'upgrade' ? [] : ['--fault', deed, '--at', String(random.below(RESTORED_BEFORE_COMMIT))]
+  const { json, lines } = await supervisor.upgrade('--', 'node', SERVER, ...random.of(WAYS), ...fault)
   const isRight =
     deed !== 'upgrade' || (json?.outcome === 'committed' && json.sessions.dropped + json.sessions.refused === 0)
   return isRight ? (json?.outcome ?? 'nothing') : lines.join('\n')
