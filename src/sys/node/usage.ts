@@ -3,10 +3,18 @@ import net from 'node:net'
 
 /**
  * Whatever changes what travels goes through one of these. `_unrefTimer` is what Node calls on every read, write and
- * completed write (lib/net.js, lib/internal/stream_base_commons.js), for the idle timer.
+ * completed write (lib/net.js, lib/internal/stream_base_commons.js), for the idle timer. `emit` hears what Node does by
+ * itself: the timer that fires (it was bound when it was armed, so `_onTimeout` is too late), 'end', 'finish', 'resume'.
+ * Those that begin with _ are also called when an app has kept a method, and put one of its own in its place.
  */
-const USES = [
+export const USES = [
   '_unrefTimer',
+  '_read',
+  '_write',
+  '_writev',
+  '_final',
+  '_destroy',
+  'emit',
   'write',
   'end',
   'cork',
@@ -16,10 +24,20 @@ const USES = [
   'unshift',
   'pause',
   'resume',
+  'pipe',
+  'unpipe',
+  // 'readable' decides whether a socket counts as paused.
+  'on',
+  'addListener',
+  'off',
+  'removeListener',
+  'removeAllListeners',
   'setEncoding',
   'setTimeout',
   'setNoDelay',
   'setKeepAlive',
+  'ref',
+  'unref',
   'destroy',
 ] as const
 
@@ -34,9 +52,11 @@ const listeners = new Set<(socket: net.Socket) => void>()
  */
 export function followUse(onUsed: (socket: net.Socket) => void): () => void {
   if (listeners.size === 0) wrap()
-  listeners.add(onUsed)
+  // Of its own: the same function may follow twice.
+  const listener = (socket: net.Socket): void => onUsed(socket)
+  listeners.add(listener)
   return () => {
-    if (!listeners.delete(onUsed) || listeners.size > 0) return
+    if (!listeners.delete(listener) || listeners.size > 0) return
     for (const step of restore) step()
     restore = []
   }
@@ -47,11 +67,14 @@ function wrap(): void {
   for (const name of USES) {
     const own = Object.getOwnPropertyDescriptor(prototype, name)
     const method = prototype[name] as Method
-    prototype[name] = function (...words) {
+    const wrapped: Method = function (...words) {
       for (const listener of listeners) listener(this)
       return method.apply(this, words)
     }
+    Object.defineProperty(prototype, name, { configurable: true, writable: true, ...own, value: wrapped })
     restore.push(() => {
+      // Somebody has wrapped it once more since: theirs stays, and calls through ours.
+      if (prototype[name] !== wrapped) return
       if (own === undefined) Reflect.deleteProperty(prototype, name)
       else Object.defineProperty(prototype, name, own)
     })
