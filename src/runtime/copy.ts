@@ -281,12 +281,13 @@ export class SessionCopy implements Copy, Follower {
       const { choice, index, isEarly } = this.#plans.get(kind) ?? this.#plan(kind)
       const { definition } = kind
       const captured = this.#attempt(socket, () => ({
-        description: describeOne(describe, socket, choice),
         // Unless it is restored early a session is captured, and restored, at the one instant only.
         envelope:
           isFinal || isEarly
             ? captureOne(kind.name, choice, definition, () => definition.capture(socket, entry.session))
             : undefined,
+        // After capture, which may read, write and pause.
+        description: describeOne(describe, socket, choice),
       }))
       if (captured === undefined) continue
       const { envelope } = captured
@@ -343,10 +344,7 @@ export class SessionCopy implements Copy, Follower {
   ): { update: SessionUpdate; bytes: number } | undefined {
     const { kind, entry, choice, isEarly } = known
     const { definition } = kind
-    // A clean session that is only captured to be compared is not described again.
-    const isUsed = !isFinal || known.checksum === undefined || this.#dirty.has(socket) || this.#unsettled.has(socket)
-    const description = isUsed ? describeOne(describe, socket, choice) : undefined
-    if (!isFinal) this.#followSettling(socket, isEarly)
+    const isBare = known.checksum === undefined
     let state: SessionUpdate[1] = null
     let checksum = 0
     if (isFinal || isEarly) {
@@ -357,7 +355,12 @@ export class SessionCopy implements Copy, Follower {
         checksum = envelope.checksum
       }
     }
+    // A clean session that is only captured to be compared is not described again. After capture, which may use the socket.
+    const isUsed = !isFinal || isBare || this.#dirty.has(socket) || this.#unsettled.has(socket)
+    const description = isUsed ? describeOne(describe, socket, choice) : undefined
+    this.#dirty.delete(socket)
     if (isFinal) this.#late.delete(socket)
+    else this.#followSettling(socket, isEarly)
     if (state === null && description === undefined) return undefined
     return {
       update: [entry.id, state, checksum, description?.described ?? null],
