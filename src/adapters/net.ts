@@ -11,6 +11,8 @@ import {
   idleLeftMs,
   isBuffering,
   isPipe,
+  isPipeFull,
+  isUnrefed,
   keepOutputReadable,
   optionsOf,
   unreadInput,
@@ -19,7 +21,7 @@ import {
   writesInFlight,
 } from '../sys/node-internals.js'
 import { HeldSocket } from './net/held.js'
-import { fromRow, toRow } from './net/record.js'
+import { fromRow, isTimeout, toRow } from './net/record.js'
 
 const NOTHING = Buffer.alloc(0)
 
@@ -44,16 +46,22 @@ export const netTransport: Transport = {
   follow: followUse,
 
   isUnsettled(socket) {
-    // Between end() and the FIN the socket goes on by itself, and nobody calls it.
-    return isBuffering(socket) || (socket.writableEnded && !socket.writableFinished)
+    // Between end() and the FIN the socket goes on by itself, and nobody calls it. What is written to a corked one goes
+    // nowhere yet: the app's own write(), if it has put one in place of Node's, may be all that is called.
+    return isBuffering(socket) || socket.writableCorked > 0 || (socket.writableEnded && !socket.writableFinished)
   },
 
   beginFreeze(): Freeze {
-    const inFlight = writesInFlight()
+    let inFlight = writesInFlight()
     return {
       describe(socket) {
         wake(socket)
-        const unsent = unsentOutput(socket, inFlight)
+        let unsent = unsentOutput(socket, inFlight)
+        if (unsent === undefined) {
+          // Written by `capture`, since the freeze began.
+          inFlight = writesInFlight()
+          unsent = unsentOutput(socket, inFlight)
+        }
         if (unsent === undefined)
           throw new HandoverError(
             'HANDOVER_NOT_MOVABLE',
@@ -67,6 +75,8 @@ export const netTransport: Transport = {
 
   adopt(descriptor, described, parking) {
     try {
+      // Throws when it is no socket at all: to find out when it is first used, after commit, would be too late.
+      binding().socketCookie(descriptor)
       return new HeldSocket(descriptor, fromRow(described), parking)
     } catch (error) {
       binding().close(descriptor)
@@ -83,7 +93,7 @@ function wake(socket: net.Socket): void {
 function describe(socket: net.Socket, unread: Buffer, unsent: Buffer): Description {
   const descriptor = descriptorOf(socket)
   if (descriptor === undefined) throw new HandoverError('HANDOVER_NOT_MOVABLE', 'the socket has no descriptor')
-  const timeoutMs = socket.timeout ?? 0
+  const timeoutMs = isTimeout(socket.timeout) ? socket.timeout : 0
   const idleLeft = timeoutMs === 0 ? 0 : (idleLeftMs(socket) ?? timeoutMs)
   const { remoteAddress: address, remotePort: port, remoteFamily: family } = socket
   const described = toRow({
@@ -91,8 +101,10 @@ function describe(socket: net.Socket, unread: Buffer, unsent: Buffer): Descripti
     readEnded: socket.readableEnded,
     writeEnded: socket.writableEnded,
     finSent: socket.writableFinished,
-    // A socket read by 'readable' looks paused, though nobody has paused it, and would stay so for a reader by 'data'.
-    paused: socket.isPaused() && socket.listenerCount('readable') === 0,
+    // A socket read by 'readable' looks paused, though nobody has paused it, and would stay so for a reader by 'data'. One
+    // that pipe() has paused goes on when this process' destination drains; nobody would tell the successor's.
+    paused: socket.isPaused() && socket.listenerCount('readable') === 0 && !isPipeFull(socket),
+    unrefed: isUnrefed(socket),
     ...optionsOf(socket),
     type: isPipe(socket) ? 'Pipe' : 'TCP',
     timeoutMs,

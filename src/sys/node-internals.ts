@@ -19,15 +19,17 @@ export {
 } from './node/adopted.js'
 export {
   isBuffering,
+  isPipeFull,
   keepOutputReadable,
+  keepUnwritten,
   unreadInput,
   unsentOutput,
   writeFirst,
   writesInFlight,
 } from './node/buffers.js'
 export { type HeldListener, listenHeld } from './node/listener.js'
-export { applyOptions, hasOptions, knowOptions, optionsOf } from './node/options.js'
+export { applyOptions, hasOptions, isUnrefed, knowOptions, optionsOf, unrefSilently } from './node/options.js'
 export { descriptorOf } from './node/private.js'
 export { unsupported } from './node/self-test.js'
-export { idleLeftMs, resumeIdleTimer } from './node/timers.js'
+export { idleLeftMs, knowTimeout, resumeIdleTimer, timerOf } from './node/timers.js'
 export { followUse } from './node/usage.js'

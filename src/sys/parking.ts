@@ -3,6 +3,7 @@
  * is watched, and all of them are live at once: a socket that can be read, or is written to, wakes. The rest is woken a few
  * at a time while the loop turns. So what Node needs by the socket to read it (3 to 5 µs) lies outside the pause.
  */
+import { AsyncResource } from 'node:async_hooks'
 import { binding, POLLIN, type Watcher } from './binding.js'
 import { nowMs } from './clock.js'
 
@@ -21,6 +22,7 @@ export class Parking {
   readonly #set = binding().epollSet()
   readonly #parked = new Map<number, Parked>()
   readonly #wanted = new Set<Parked>()
+  readonly #context = new AsyncResource('handover.Parking')
   #watcher: Watcher | undefined
   #isLive = false
   #isOpen = true
@@ -46,6 +48,11 @@ export class Parking {
     this.#parked.delete(one.descriptor)
     this.#wanted.delete(one)
     if (this.#isOpen) binding().epollRemove(this.#set, one.descriptor)
+  }
+
+  /** Runs in the context of the transfer, not of the request that uses a parked one first: handles and timers keep theirs for good. */
+  apart(run: () => void): void {
+    this.#context.runInAsyncScope(run)
   }
 
   /** Commit: all may be used from now on. Those that are wanted are released at once, the others when they are used. */

@@ -14,15 +14,19 @@ import {
   type Gate,
   hasOptions,
   keepOutputReadable,
+  keepUnwritten,
   knowOptions,
   knowPeer,
+  knowTimeout,
   release,
   resumeIdleTimer,
   settle,
+  timerOf,
+  unrefSilently,
   writeFirst,
 } from '../../sys/node-internals.js'
 import type { Parked, Parking } from '../../sys/parking.js'
-import { type Described, fromRow } from './record.js'
+import { type Described, fromRow, isTimeout } from './record.js'
 
 const NOTHING = Buffer.alloc(0)
 
@@ -31,6 +35,8 @@ export class HeldSocket implements Adopted, Gate, Parked {
   readonly #socket: AdoptedSocket
   readonly #parking: Parking
   #state: Described
+  /** What of `socket.timeout` is the predecessor's: anything else is the app's. */
+  #timeout: number | undefined
   /** Unsent output that came after the app got the socket, which may have written since: it still goes first. */
   #unsentFirst: Uint8Array = NOTHING
   /** Whose the descriptor is: this object's, until the socket has its handle; nobody's after it was closed. */
@@ -58,6 +64,10 @@ export class HeldSocket implements Adopted, Gate, Parked {
 
   get isLive(): boolean {
     return this.#parking.isLive
+  }
+
+  get type(): 'TCP' | 'Pipe' {
+    return this.#state.type
   }
 
   isHeld(): boolean {
@@ -92,10 +102,14 @@ export class HeldSocket implements Adopted, Gate, Parked {
     if (socket.destroyed) return
     // What `restore` has set stays: the kernel is told at commit.
     if (hasOptions(socket, before)) knowOptions(socket, state)
+    if (socket.allowHalfOpen === before.allowHalfOpen) socket.allowHalfOpen = state.allowHalfOpen
     this.#know(state)
     if (state.unread.length > 0 || state.unsent.length > 0) this.onWanted()
     if (state.readEnded && !before.readEnded) endReadableSilently(socket)
-    if (state.finSent && !before.finSent) endWritableSilently(socket)
+    if (state.finSent && !before.finSent) {
+      endWritableSilently(socket)
+      keepUnwritten(socket)
+    }
     if (!restored) return
     this.#unsentFirst = state.unsent
     if (state.writeEnded && !before.writeEnded && !state.finSent) socket.end()
@@ -112,18 +126,26 @@ export class HeldSocket implements Adopted, Gate, Parked {
   }
 
   release(): void {
-    const socket = this.#socket
-    if (this.#isReleased || socket.destroyed) return
-    this.#isReleased = true
     this.#parking.leave(this)
-    this.attach()
+    if (this.#isReleased || this.#socket.destroyed) return
+    this.#isReleased = true
+    // Whoever has woken it, what comes of it later belongs to no request of theirs.
+    this.#parking.apart(() => this.#release())
+  }
+
+  #release(): void {
+    const socket = this.#socket
+    try {
+      this.attach()
+    } catch (error) {
+      socket.destroy(error as Error)
+      return
+    }
     settle(socket)
     applyOptions(socket, this.#state)
-    const { timeoutMs, idleAtMs, unread } = this.#state
-    // Unless `restore` has set a timeout of its own, which begins now, the idle time goes on from where it was.
-    if (timeoutMs > 0 && (socket.timeout ?? timeoutMs) === timeoutMs)
-      resumeIdleTimer(socket, timeoutMs, idleAtMs === null ? Number.POSITIVE_INFINITY : idleAtMs - nowMs())
-    else if (socket.timeout !== undefined) socket.setTimeout(socket.timeout)
+    if (this.#state.unrefed) unrefSilently(socket)
+    this.#resumeTimer()
+    const { unread } = this.#state
     apart(() => {
       // Not unshift(): that goes past the decoder, and an app that has set an encoding would be given bytes.
       if (unread.length > 0) socket.push(unread)
@@ -134,12 +156,30 @@ export class HeldSocket implements Adopted, Gate, Parked {
     })
   }
 
+  /** Unless `restore` has set a timeout of its own, which begins now, the idle time goes on from where it was. */
+  #resumeTimer(): void {
+    const socket = this.#socket
+    const { timeoutMs, idleAtMs } = this.#state
+    const own = this.#hasOwnTimeout() ? socket.timeout : timeoutMs
+    if (timeoutMs > 0 && own === timeoutMs)
+      resumeIdleTimer(socket, timeoutMs, idleAtMs === null ? Number.POSITIVE_INFINITY : idleAtMs - nowMs())
+    else if (isTimeout(own) && own > 0) socket.setTimeout(own)
+  }
+
+  #hasOwnTimeout(): boolean {
+    return timerOf(this.#socket) !== undefined || this.#socket.timeout !== this.#timeout
+  }
+
   discard(): void {
     this.#parking.leave(this)
     if (dropHeld(this.#socket) && this.#owner === 'held') this.#close()
   }
 
   #know(state: Described): void {
+    if (!this.#hasOwnTimeout() && state.timeoutMs !== (this.#timeout ?? 0)) {
+      knowTimeout(this.#socket, state.timeoutMs)
+      this.#timeout = state.timeoutMs
+    }
     countFrom(this.#socket, state.bytesRead, state.bytesWritten)
     if (state.peer !== null) knowPeer(this.#socket, state.peer)
   }

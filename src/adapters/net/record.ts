@@ -9,6 +9,8 @@ export interface Described {
   readonly writeEnded: boolean
   readonly finSent: boolean
   readonly paused: boolean
+  /** It does not keep the process alive. */
+  readonly unrefed: boolean
   /** Node's caches of the options; the kernel keeps the options themselves. */
   readonly noDelay: boolean
   readonly keepAlive: boolean
@@ -26,7 +28,16 @@ export interface Described {
 }
 
 /** Bits of the first place. */
-const FLAGS = ['allowHalfOpen', 'readEnded', 'writeEnded', 'finSent', 'paused', 'noDelay', 'keepAlive'] as const
+const FLAGS = [
+  'allowHalfOpen',
+  'readEnded',
+  'writeEnded',
+  'finSent',
+  'paused',
+  'noDelay',
+  'keepAlive',
+  'unrefed',
+] as const
 const PIPE = 1 << FLAGS.length
 
 const NOTHING = Buffer.alloc(0)
@@ -57,11 +68,12 @@ export function fromRow(row: unknown): Described {
   if (!Array.isArray(row) || row.length !== LENGTH) invalid('is not a row of 11')
   const [flags, timeoutMs, idleAtMs, bytesRead, bytesWritten, keepAliveSeconds, address, port, family] = row
   if (!isLength(flags) || flags >= PIPE << 1) invalid('has unknown flags')
-  for (const length of [timeoutMs, bytesRead, bytesWritten, keepAliveSeconds, port])
-    if (!isLength(length)) invalid('has a number that is none')
+  for (const length of [bytesRead, bytesWritten, port]) if (!isLength(length)) invalid('has a number that is none')
+  // Node takes fractions of a millisecond, and idle times the kernel refuses.
+  if (!isTimeout(timeoutMs) || !Number.isSafeInteger(keepAliveSeconds)) invalid('has a time that is none')
   if (idleAtMs !== null && !Number.isFinite(idleAtMs)) invalid('has no time for its idle timer')
   const isKnown = address !== null
-  if (isKnown ? typeof address !== 'string' || typeof family !== 'string' : family !== null)
+  if (isKnown ? typeof address !== 'string' || typeof family !== 'string' : family !== null || port !== 0)
     invalid('has half an address')
   const bit = (index: number): boolean => (flags & (1 << index)) !== 0
   return {
@@ -72,6 +84,7 @@ export function fromRow(row: unknown): Described {
     paused: bit(4),
     noDelay: bit(5),
     keepAlive: bit(6),
+    unrefed: bit(7),
     keepAliveSeconds,
     type: (flags & PIPE) === 0 ? 'TCP' : 'Pipe',
     timeoutMs,
@@ -85,6 +98,9 @@ export function fromRow(row: unknown): Described {
 }
 
 const isLength = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+
+/** What setTimeout() takes. It has kept in `socket.timeout`, too, what it has thrown for. */
+export const isTimeout = (value: unknown): value is number => Number.isFinite(value) && (value as number) >= 0
 
 function bytesOf(value: unknown): Uint8Array {
   if (value === null) return NOTHING

@@ -1,7 +1,10 @@
 /** Closing a copy of a connection that goes on in another process. */
-import type net from 'node:net'
+import { EventEmitter } from 'node:events'
+import net from 'node:net'
 import { forgetWrites } from './buffers.js'
-import { ignore, type WriteRequest } from './private.js'
+import { ignore, inside, type WriteRequest } from './private.js'
+
+const NONE = new Map<unknown, WriteRequest[]>()
 
 /**
  * Closes this process' copy of a socket another process has taken over: no FIN, no 'close', no write callback, nothing the
@@ -9,8 +12,15 @@ import { ignore, type WriteRequest } from './private.js'
  * other process keeps the description alive, and epoll would go on waking us for it.
  */
 export function abandon(socket: net.Socket, inFlight: Map<unknown, WriteRequest[]>): void {
+  silently(socket, inFlight)
+}
+
+/** Destroys a socket without a word to the app, whose own destroy() is not asked either: it would take it for the end. */
+export function silently(socket: net.Socket, inFlight = NONE): void {
   forgetWrites(socket, inFlight)
-  socket.removeAllListeners()
-  socket.on('error', ignore)
-  socket.destroy()
+  // Told of each listener that is taken off, the app might throw, and the sockets after this one would stay with us.
+  Reflect.deleteProperty(inside(socket)._events, 'removeListener')
+  EventEmitter.prototype.removeAllListeners.call(socket)
+  EventEmitter.prototype.on.call(socket, 'error', ignore)
+  net.Socket.prototype.destroy.call(socket)
 }

@@ -4,12 +4,15 @@
  * at first, as a connecting one has none, so that what Node needs to read it can be made when it is first used.
  */
 import net from 'node:net'
-import { fieldsOf, type Handle, ignore, inside, symbolOf } from './private.js'
+import { silently } from './abandon.js'
+import { typeOfServiceSet } from './options.js'
+import { fieldsOf, type Handle, inside, symbolOf } from './private.js'
 
 /** Who decides over a held socket. */
 export interface Gate {
   /** From commit on. */
   readonly isLive: boolean
+  readonly type: 'TCP' | 'Pipe'
   /** Asked before each use. From commit on the use itself wakes the socket: it is settled then. */
   isHeld(): boolean
   /** The app wants something done first thing after commit. */
@@ -44,6 +47,7 @@ export class AdoptedSocket extends net.Socket {
 
 const { prototype } = net.Socket
 const handleOf = Object.getOwnPropertyDescriptor(prototype, '_handle')
+const bufferSizeOf = Object.getOwnPropertyDescriptor(prototype, 'bufferSize')?.get
 const counted = (name: 'bytesRead' | 'bytesWritten', before: typeof kReadBefore | typeof kWrittenBefore) => {
   const own = Object.getOwnPropertyDescriptor(prototype, name)?.get
   return {
@@ -65,7 +69,13 @@ Object.defineProperties(AdoptedSocket.prototype, {
       return gate.isHeld() || this[kConnecting]
     },
     set(this: AdoptedSocket, value: boolean) {
+      // Only destroy() sets it here. It closes a handle, and says in 'close' whether there was an error; without one it does not.
       const gate = this[kGate]
+      try {
+        gate?.attach()
+      } catch {
+        // Its descriptor is none that Node can have; onLeft() closes it.
+      }
       this[kGate] = undefined
       this[kConnecting] = value
       gate?.onLeft()
@@ -82,40 +92,90 @@ Object.defineProperties(AdoptedSocket.prototype, {
       if (this[kGate] === undefined) inside(prototype)._onTimeout.call(this)
     },
   },
-  /** Only the kernel knows. */
-  _getsockname: {
-    configurable: true,
-    writable: true,
-    value(this: AdoptedSocket) {
-      this[kGate]?.attach()
-      return inside(prototype)._getsockname.call(this)
-    },
-  },
-  /** None before commit, as while connecting; from then on whoever looks finds one. */
+  /**
+   * None before commit, even if it is there already: with one, setNoDelay() in restore would act on a connection another
+   * process serves. From commit on whoever looks finds one.
+   */
   _handle: {
     configurable: true,
     get(this: AdoptedSocket) {
       const gate = this[kGate]
-      if (gate?.isLive) gate.attach()
+      if (gate !== undefined) {
+        if (!gate.isLive) return null
+        gate.attach()
+      }
       return handleOf?.get?.call(this)
     },
     set(this: AdoptedSocket, handle: unknown) {
       handleOf?.set?.call(this, handle)
     },
   },
-  /** Without a handle Node would take the connection for closed already. */
+  /** Without a handle Node would take the connection for closed already; with one that connects it waits. */
   resetAndDestroy: {
     configurable: true,
     writable: true,
     value(this: AdoptedSocket) {
       const gate = this[kGate]
       if (gate === undefined || gate.isLive) return prototype.resetAndDestroy.call(this)
+      if (gate.type === 'Pipe') return withHandle(gate, this, () => prototype.resetAndDestroy.call(this))
       gate.onWanted()
       this.once('connect', () => prototype.resetAndDestroy.call(this))
       return this
     },
   },
+  /** What it is to a socket with a handle. */
+  bufferSize: {
+    configurable: true,
+    get(this: AdoptedSocket) {
+      return this[kGate] === undefined ? bufferSizeOf?.call(this) : this.writableLength
+    },
+  },
 })
+
+/** Only the kernel knows. Reading it changes nothing, so it may be asked before commit. */
+const asked = (name: '_getsockname' | 'getTypeOfService') => ({
+  configurable: true,
+  writable: true,
+  value(this: AdoptedSocket) {
+    const gate = this[kGate]
+    const ask = () => (inside(prototype)[name] as () => unknown).call(this)
+    return gate === undefined ? ask() : withHandle(gate, this, ask)
+  },
+})
+Object.defineProperty(AdoptedSocket.prototype, '_getsockname', asked('_getsockname'))
+if ('getTypeOfService' in prototype) {
+  const { value: ask } = asked('getTypeOfService')
+  Object.defineProperty(AdoptedSocket.prototype, 'getTypeOfService', {
+    configurable: true,
+    writable: true,
+    value(this: AdoptedSocket) {
+      return this[kGate] === undefined ? ask.call(this) : (typeOfServiceSet(this) ?? ask.call(this))
+    },
+  })
+}
+
+/** What release() does, too, must not come after these. */
+for (const name of ['setTimeout', 'ref', 'unref'] as const) {
+  Object.defineProperty(AdoptedSocket.prototype, name, {
+    configurable: true,
+    writable: true,
+    value(this: AdoptedSocket, ...words: unknown[]) {
+      if (this[kGate]?.isLive) this[kGate].isHeld()
+      return (prototype[name] as (...words: unknown[]) => unknown).apply(this, words)
+    },
+  })
+}
+
+/** Runs with the handle in sight, which a held socket keeps hidden. */
+function withHandle<R>(gate: Gate, socket: AdoptedSocket, run: () => R): R {
+  gate.attach()
+  socket[kGate] = undefined
+  try {
+    return run()
+  } finally {
+    socket[kGate] = gate
+  }
+}
 
 export function countFrom(socket: AdoptedSocket, bytesRead: number, bytesWritten: number): void {
   socket[kReadBefore] = bytesRead
@@ -207,10 +267,8 @@ export function endWritableSilently(socket: net.Socket): void {
 
 /** Gives up a held socket without an event. A handle closes the descriptor itself; without one it stays the caller's: true then. */
 export function dropHeld(socket: AdoptedSocket): boolean {
-  const hadHandle = inside(socket)._handle !== null
   socket[kGate] = undefined
-  socket.removeAllListeners()
-  socket.on('error', ignore)
-  socket.destroy()
+  const hadHandle = inside(socket)._handle !== null
+  silently(socket)
   return !hadHandle
 }

@@ -35,7 +35,8 @@ export function writesInFlight(): Map<unknown, WriteRequest[]> {
 export function unsentOutput(socket: net.Socket, inFlight: Map<unknown, WriteRequest[]>): Buffer | undefined {
   const { _handle: handle, _writableState: state } = inside(socket)
   const queued = handle?.writeQueueSize ?? 0
-  if (queued === 0 && socket.writableLength === 0) return NOTHING
+  // Behind a FIN nothing is sent any more: see keepUnwritten.
+  if ((queued === 0 && socket.writableLength === 0) || socket.writableFinished) return NOTHING
   const parts: Uint8Array[] = []
   if (queued > 0) {
     for (const request of inFlight.get(handle) ?? []) for (const part of bytesInFlight(request)) parts.push(part)
@@ -80,6 +81,20 @@ export function isBuffering(socket: net.Socket): boolean {
     (decoder !== null && decoder.lastNeed > 0) ||
     (inside(socket)._handle?.writeQueueSize ?? 0) > 0
   )
+}
+
+/** True while the socket stands still because a destination of its pipe() is full. */
+export function isPipeFull(socket: net.Socket): boolean {
+  const { awaitDrainWriters } = inside(socket)._readableState
+  return awaitDrainWriters instanceof Set ? awaitDrainWriters.size > 0 : awaitDrainWriters !== null
+}
+
+/**
+ * The FIN is out since the app has written: nothing it wrote can be sent any more, and to try would end in EPIPE, and the
+ * half that is still open with it. Its callbacks come when the socket is closed.
+ */
+export function keepUnwritten(socket: net.Socket): void {
+  if (socket.writableLength > 0) inside(socket)._writeGeneric = ignore
 }
 
 /** Hands bytes to libuv ahead of everything the stream holds, right before a held socket is released. */

@@ -9,7 +9,11 @@ export interface Handle {
   close(callback?: () => void): void
   listen(backlog: number): number
   setNoDelay?(on: boolean): number
-  setKeepAlive?(on: boolean, idleSeconds: number): number
+  setKeepAlive?(on: boolean, idleSeconds: number, ...probes: readonly (number | undefined)[]): number
+  setTypeOfService?(tos: number): number
+  hasRef?(): boolean
+  ref?(): void
+  unref?(): void
   getAsyncId(): number
 }
 export interface Buffered {
@@ -28,11 +32,14 @@ export interface WriteRequest {
 export interface PrivateSocket {
   _handle: Handle | null
   _peername?: object
+  readonly _events: object
   connecting: boolean
   allowHalfOpen: boolean
   _unrefTimer(): void
   _onTimeout(): void
   _getsockname(): object
+  /** Since Node 24, as setTypeOfService. */
+  getTypeOfService(): number
   _writeGeneric(writev: false, data: Uint8Array, encoding: 'buffer', callback: (error?: Error | null) => void): void
   _writableState: {
     decodeStrings: boolean
@@ -47,6 +54,8 @@ export interface PrivateSocket {
     encoding: BufferEncoding | null
     ended: boolean
     endEmitted: boolean
+    /** Destinations of pipe() that are full: it has paused the socket itself. */
+    awaitDrainWriters: object | null
     decoder: { lastNeed: number; lastTotal: number; lastChar: Buffer } | null
   }
 }

@@ -54,5 +54,10 @@ export function resumeIdleTimer(socket: net.Socket, timeoutMs: number, leftMs: n
     timer._idleTimeout = timeoutMs
     armedEarly.set(timer, { start: timer._idleStart, leftMs: firstMs })
   }
+  knowTimeout(socket, timeoutMs)
+}
+
+/** To the app it has that timeout; no timer is armed. */
+export function knowTimeout(socket: net.Socket, timeoutMs: number): void {
   ;(socket as { timeout?: number }).timeout = timeoutMs
 }
