@@ -17,15 +17,17 @@ export interface Drained {
 }
 
 /**
- * @param connections open connections; they leave the set by themselves as they close.
- * @param left sessions that may move still; until the deadline.
+ * @param connections open connections; they leave the set by themselves as they close, and when they move.
+ * @param left sessions that may move still, until the deadline. Those that came in an earlier transfer were not accepted here.
  */
-export async function drain(connections: Iterable<Socket>, drainMs: number, left?: Following): Promise<Drained> {
+export async function drain(connections: Set<Socket>, drainMs: number, left?: Following): Promise<Drained> {
   // What is destroyed has ended before, and only its 'close' is still to come.
-  const open = new Map([...connections].filter(({ destroyed }) => !destroyed).map((socket) => [socket, closed(socket)]))
+  const all = new Set([...connections, ...(left?.sockets ?? [])])
+  const open = new Map([...all].filter(({ destroyed }) => !destroyed).map((socket) => [socket, closed(socket)]))
   const sessions = new Map([...open.keys()].map((socket) => [socket, left?.stayOf(socket)]))
   if (left !== undefined)
     left.onMoved = (socket) => {
+      connections.delete(socket)
       open.get(socket)?.resolve()
       open.delete(socket)
     }

@@ -16,6 +16,9 @@ import type { Freeze, Transport } from './transport.js'
 /** A batch is closed when it holds this much, or this long has been spent on it: all of it is one pause. */
 const BATCH_BYTES = 1024 * 1024
 const CAPTURE_MS = 0.5
+/** Batches become smaller where they take longer than this, down to LEAST_MOVE sessions. */
+const PAUSE_MS = 1.5
+const LEAST_MOVE = 4
 /** Between two attempts to move what was refused. */
 const FIRST_RETRY_MS = 250
 const LAST_RETRY_MS = 5000
@@ -42,6 +45,7 @@ export class Following implements FollowSource, Follower {
   #round: Set<Socket>
   #batch: Socket[] = []
   #freeze: Freeze | undefined
+  #most = MAX_MOVE
   #retryMs = FIRST_RETRY_MS
   #wake: () => void = () => undefined
   #timer: NodeJS.Timeout | undefined
@@ -64,6 +68,10 @@ export class Following implements FollowSource, Follower {
 
   get size(): number {
     return this.#left.size
+  }
+
+  get sockets(): Iterable<Socket> {
+    return this.#left.keys()
   }
 
   /** Sessions that have followed, and how long each stood still. */
@@ -90,11 +98,9 @@ export class Following implements FollowSource, Follower {
     const untilMs = nowMs() + CAPTURE_MS
     const freeze = this.#transport.beginFreeze()
     const kinds = [...this.#sessions.kinds.values()]
-    const records: SessionRecord[] = []
-    const descriptors: number[] = []
+    const captured: { socket: Socket; record: SessionRecord; descriptor: number }[] = []
     let size = 0
     this.#freeze = freeze
-    this.#batch = []
     for (const socket of this.#round) {
       this.#round.delete(socket)
       const left = this.#left.get(socket)
@@ -104,16 +110,19 @@ export class Following implements FollowSource, Follower {
       try {
         const { descriptor, described, bytes } = describeOne((one) => freeze.describe(one), socket, choice)
         const state = captureOne(name, choice, definition, () => definition.capture(socket, entry.session))
-        records.push([entry.id, kinds.indexOf(kind), state.bytes, state.checksum, described])
-        descriptors.push(descriptor)
-        this.#batch.push(socket)
+        const record = [entry.id, kinds.indexOf(kind), state.bytes, state.checksum, described] as const
+        captured.push({ socket, record, descriptor })
         size += bytes + state.bytes.length
       } catch (error) {
         this.#stays(left, error)
       }
-      if (records.length === MAX_MOVE || size >= BATCH_BYTES || nowMs() >= untilMs) break
+      if (captured.length >= this.#most || size >= BATCH_BYTES || nowMs() >= untilMs) break
     }
-    return records.length === 0 ? undefined : { records, descriptors }
+    // What the app closed or took out while another was captured: its descriptor may be another file's by now.
+    const batch = captured.filter(({ socket }) => this.#left.has(socket) && !socket.destroyed)
+    this.#batch = batch.map(({ socket }) => socket)
+    if (batch.length === 0) return undefined
+    return { records: batch.map(({ record }) => record), descriptors: batch.map(({ descriptor }) => descriptor) }
   }
 
   due(): Promise<void> | undefined {
@@ -128,6 +137,8 @@ export class Following implements FollowSource, Follower {
   }
 
   moved(refused: readonly RefusalFields[], pauseMs: number): void {
+    const isLong = pauseMs > PAUSE_MS
+    this.#most = isLong ? Math.max(LEAST_MOVE, this.#most >> 1) : Math.min(MAX_MOVE, this.#most + 1)
     const stays = new Map(refused.map(({ id, ...stay }) => [id, stay]))
     for (const socket of this.#batch) {
       const left = this.#left.get(socket) as Left

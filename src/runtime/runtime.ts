@@ -7,7 +7,7 @@ import { Fence } from '../transfer/fence.js'
 import { Predecessor } from '../transfer/predecessor.js'
 import { Successor } from '../transfer/successor.js'
 import type { Ending, Pause } from '../transfer/types.js'
-import { type Fields, TRANSFER } from '../wire/messages.js'
+import { type CONTROL, type Fields, TRANSFER } from '../wire/messages.js'
 import type { Control, Told } from './control.js'
 import { drain } from './drain.js'
 import type { Following } from './follow.js'
@@ -20,7 +20,7 @@ import type { Transport } from './transport.js'
 import type { ListenOptions, Runtime, SessionDefinition, SessionKind, StateDefinition } from './types.js'
 import { readableVersions } from './versions.js'
 
-type TransferFields = Fields<typeof import('../wire/messages.js').CONTROL, 'transfer'>
+type TransferFields = Fields<typeof CONTROL, 'transfer'>
 
 export class JoinedRuntime implements Runtime {
   readonly generation: number
@@ -135,17 +135,22 @@ export class JoinedRuntime implements Runtime {
         this.#serve(0, null)
         return
       case 'ask':
-        this.#control?.send('status', {
-          request: message.fields.request,
-          sessions: [...this.#sessions.kinds.values()].map(({ name, size }) => ({ name, count: size })),
-          unregistered: this.#unregistered().size,
-          followed: this.#followed,
-        })
+        void this.#answer(message.fields)
         return
       case 'transfer':
         this.#transfer(message.fields, message.descriptors as [number, number, number])
         return
     }
+  }
+
+  async #answer({ request, settled }: Fields<typeof CONTROL, 'ask'>): Promise<void> {
+    if (settled) await this.#intake?.settled
+    this.#control?.send('status', {
+      request,
+      sessions: [...this.#sessions.kinds.values()].map(({ name, size }) => ({ name, count: size })),
+      unregistered: this.#unregistered().size,
+      followed: this.#followed,
+    })
   }
 
   #transfer(fields: TransferFields, [channel, pidfd, token]: [number, number, number]): void {
@@ -221,9 +226,7 @@ export class JoinedRuntime implements Runtime {
   }
 
   async #drain(drainMs: number): Promise<void> {
-    // A session that came in an earlier transfer was not accepted here.
-    const sessions = [...this.#sessions.kinds.values()].flatMap(({ entries }) => [...entries.keys()])
-    const drained = await drain(new Set([...this.#listeners.connections, ...sessions]), drainMs, this.#left)
+    const drained = await drain(this.#listeners.connections, drainMs, this.#left)
     this.#control?.send('drained', drained)
   }
 

@@ -106,8 +106,11 @@ export class Generation extends EventEmitter<GenerationEvents> {
 
   send: Link<typeof CONTROL>['send'] = (kind, fields, descriptors) => this.#link.send(kind, fields, descriptors)
 
-  /** Asks the runtime how it is; undefined when it does not answer in time. */
-  async ask(timeoutMs: number): Promise<Status | undefined> {
+  /**
+   * Asks the runtime how it is; undefined when it does not answer in time.
+   * @param settled it is to answer when no session follows into it any more.
+   */
+  async ask(timeoutMs: number, settled = false): Promise<Status | undefined> {
     if (!this.alive || this.#hello === undefined) return undefined
     const request = this.#nextRequest++
     return new Promise((resolve) => {
@@ -121,7 +124,7 @@ export class Generation extends EventEmitter<GenerationEvents> {
       const timer = setTimeout(lost, timeoutMs)
       this.once('exit', lost)
       this.#answers.set(request, give)
-      this.#link.send('ask', { request })
+      this.#link.send('ask', settled ? { request, settled } : { request })
     })
   }
 

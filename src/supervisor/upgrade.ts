@@ -232,7 +232,8 @@ class Run {
     const { successor, settings } = this.#upgrade
     const { left = 0 } = this.#facts.committed ?? {}
     if (left === 0) return
-    this.#followed = (await successor.ask(settings.checkMs))?.followed ?? 0
+    // A batch may lie in its channel still, unread.
+    this.#followed = (await successor.ask(settings.checkMs, true))?.followed ?? 0
     this.#drop(`the predecessor ${ending}: sessions that had not followed are gone`, Math.max(0, left - this.#followed))
   }
 

@@ -80,6 +80,11 @@ export class Successor {
     })
   }
 
+  /** Resolves when nothing follows any more. */
+  get settled(): Promise<void> {
+    return this.#taker?.settled ?? Promise.resolve()
+  }
+
   /** This process is about to give away what it has: nothing follows into it any more. */
   finish(): void {
     this.#taker?.finish()

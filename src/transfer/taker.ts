@@ -16,6 +16,11 @@ export class Taker {
   readonly #walk = new Walk('successor', 'wait')
   readonly #timer: NodeJS.Timeout
   #index = 0
+  #settle: () => void = () => undefined
+  /** Resolves when nothing follows any more. */
+  readonly settled = new Promise<void>((resolve) => {
+    this.#settle = resolve
+  })
 
   /**
    * Takes over the link, whose handlers call `onMessage` and `onEnd` from now on.
@@ -76,5 +81,6 @@ export class Taker {
     clearTimeout(this.#timer)
     this.#link.close()
     this.#sink.close()
+    this.#settle()
   }
 }

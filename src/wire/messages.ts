@@ -120,7 +120,7 @@ export const CONTROL = {
     descriptors: 0,
     fields: v.object({ drained: count, dropped: count, reasons: v.array(reason), followed: v.optional(followed) }),
   },
-  ask: { from: 'supervisor', descriptors: 0, fields: v.object({ request }) },
+  ask: { from: 'supervisor', descriptors: 0, fields: v.object({ request, settled: v.optional(v.boolean()) }) },
   status: {
     from: 'runtime',
     descriptors: 0,

@@ -3,7 +3,7 @@ import type { UpgradeResult } from '../../src/supervisor/result.js'
 import { descriptorSorts, isRunning, zombiesOf } from '../harness/census.js'
 import { ask } from '../harness/prober.js'
 import { scaled, until, within } from '../harness/timeout.js'
-import { CLIENTS, Clients } from './clients.js'
+import { Clients } from './clients.js'
 import { Injector } from './injector.js'
 import { PLAIN, type Scenario } from './scenarios.js'
 import type { Cell } from './steps.js'
@@ -86,7 +86,7 @@ class Run {
   async run(): Promise<void> {
     this.#port = await this.#supervisor.port()
     if (this.#supervisor.runtimes.length > 1) throw new Error('the machine is too slow for the deadlines of a cell')
-    this.#clients = await Clients.open(this.#port, this.#scenario.leaves)
+    this.#clients = await Clients.open(this.#port, this.#scenario.leaves, this.#scenario.sample)
     await this.#clients.settle()
     const answer = await this.#upgrade(this.#scenario.upgrade)
     await this.injector.end()
@@ -134,8 +134,9 @@ class Run {
     this.red.push(...(await clients.settle()), ...clients.wrong)
     const { closed } = clients
     const isFirst = serving === this.#supervisor.runtimes[0]
-    if (closed === CLIENTS) this.ending = 'closed'
-    else if (closed > 0) this.red.push(`${closed} of ${CLIENTS} clients were closed`)
+    if (closed === clients.count) this.ending = 'closed'
+    else if (closed > 0 && this.#cell?.step.stage === 'follow') this.ending = 'split'
+    else if (closed > 0) this.red.push(`${closed} of ${clients.count} clients were closed`)
     else this.ending = isFirst ? 'predecessor' : 'successor'
     this.reason = result?.reasons.map(({ reason }) => reason).join('; ') ?? ''
     this.dropped = result?.reasons.find(({ of }) => of === 'dropped')?.reason
@@ -159,8 +160,8 @@ class Run {
       this.red.push(`the result counts other than ${closed} closed: ${said}`)
     if (closed === 0 && (outcome === 'committed') !== (this.ending === 'successor'))
       this.red.push(`the clients went on in the ${this.ending}, the result says ${said}`)
-    if (outcome === 'committed' && closed === 0 && sessions.moved < CLIENTS)
-      this.red.push(`the result says ${said}, of ${CLIENTS} clients`)
+    if (outcome === 'committed' && closed === 0 && sessions.moved < this.#clients!.count)
+      this.red.push(`the result says ${said}, of ${this.#clients!.count} clients`)
     if (outcome !== 'committed' && reasons.length === 0) this.red.push(`no reason is given: ${said}`)
   }
 
@@ -191,7 +192,7 @@ class Run {
 
   /** The next upgrade works, with all the clients there still are. */
   async #again(): Promise<void> {
-    const open = CLIENTS - this.#clients!.closed
+    const open = this.#clients!.count - this.#clients!.closed
     const { result, error } = await this.#upgrade(PLAIN)
     if (result?.outcome !== 'committed' || result.sessions.moved < open)
       this.red.push(`the next upgrade ended with ${JSON.stringify(result ?? error)}`)

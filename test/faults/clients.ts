@@ -6,7 +6,7 @@ const MOST_AT_ONCE = 2_000
 /** More than the kernel's buffers take: the rest waits in the server. */
 const SLOW_BYTES = 6_000_000
 
-export const CLIENTS = TALKING + 2
+const CLIENTS = TALKING + 2
 
 export class Clients {
   readonly #talkers: readonly Oracle[]
@@ -15,31 +15,53 @@ export class Clients {
   #leaver: Oracle | undefined
   #talking = true
   readonly #talks: Promise<void>[]
+  /** Say nothing, and are the first. */
+  readonly #sample: readonly Oracle[]
 
-  private constructor(talkers: readonly Oracle[], slow: Oracle, midLine: Oracle, leaver: Oracle | undefined) {
+  private constructor(
+    sample: readonly Oracle[],
+    talkers: readonly Oracle[],
+    slow: Oracle,
+    midLine: Oracle,
+    leaver: Oracle | undefined,
+  ) {
+    this.#sample = sample
     this.#talkers = talkers
     this.#slow = slow
     this.#midLine = midLine
     this.#leaver = leaver
     // Half a connection is no service.
-    for (const { socket } of [...talkers, slow, midLine]) socket.on('end', () => socket.destroy())
+    for (const { socket } of [...sample, ...talkers, slow, midLine]) socket.on('end', () => socket.destroy())
     this.#talks = talkers.map((client) => this.#talk(client))
   }
 
-  /** @param hasLeaver one more, for `leave`. */
-  static async open(port: number, hasLeaver = false): Promise<Clients> {
+  /**
+   * @param hasLeaver one more, for `leave`.
+   * @param sample so many more, which say nothing.
+   */
+  static async open(port: number, hasLeaver = false, sample = 0): Promise<Clients> {
+    const first = await Promise.all(
+      Array.from({ length: sample }, (_, index) => Oracle.open({ port, seed: 200 + index })),
+    )
+    // Accepted is not yet opened: each is to be a session before the next comes.
+    for (const client of first) client.send(1)
+    await Promise.all(first.map((client) => client.reach(1)))
     // The first: it is in the first batch, however few that holds.
     const leaver = hasLeaver ? await Oracle.open({ port, seed: 102 }) : undefined
     const talkers = await Promise.all(Array.from({ length: TALKING }, (_, index) => Oracle.open({ port, seed: index })))
     const slow = await Oracle.open({ port, seed: 100, push: SLOW_BYTES, flood: true, paused: true })
     const midLine = await Oracle.open({ port, seed: 101, push: 1_000, headerBytes: 9 })
-    return new Clients(talkers, slow, midLine, leaver)
+    return new Clients(first, talkers, slow, midLine, leaver)
   }
 
   /** The one more goes of its own accord: reset, so that the server knows before it reads what comes after this. */
   leave(): void {
     this.#leaver?.socket.resetAndDestroy()
     this.#leaver = undefined
+  }
+
+  get count(): number {
+    return this.#sample.length + CLIENTS
   }
 
   get closed(): number {
@@ -56,7 +78,10 @@ export class Clients {
     const before = this.#talkers.map(({ received }) => received)
     await Promise.all(this.#talkers.map((client, index) => client.reach(before[index]! + 1).catch(() => undefined)))
     // Who does not read does not hear the end either.
-    if (this.closed > 0) await this.#slow.finish().catch(() => undefined)
+    if (this.closed > 0) {
+      this.#slow.resume()
+      await this.#slow.reach(this.#slow.expected).catch(() => undefined)
+    }
     return this.#talkers
       .filter((client, index) => !isClosed(client) && client.received === before[index])
       .map(({ seed }) => `client ${seed} is neither served nor closed`)
@@ -79,7 +104,7 @@ export class Clients {
   }
 
   get #all(): readonly Oracle[] {
-    return [...this.#talkers, this.#slow, this.#midLine]
+    return [...this.#sample, ...this.#talkers, this.#slow, this.#midLine]
   }
 
   async #talk(client: Oracle): Promise<void> {

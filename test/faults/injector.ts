@@ -4,13 +4,18 @@ import { isRunning } from '../harness/census.js'
 import { until } from '../harness/timeout.js'
 import { garbled, type Packet, readMessage, withDescriptorCount } from './packet.js'
 import { type Gate, spareDescriptor } from './relay.js'
-import type { Cell, Party, Step } from './steps.js'
+import { type Cell, isOnTransfer, type Party, type Step, stageOf } from './steps.js'
 import { CHECK_MS, FREEZE_MS, type PartyRelay, READY_MS, type TappedSupervisor } from './tapped.js'
 import { type Moment, Observer, type Progress } from './verdict.js'
 import { exhaustDescriptors, kill, signal, stop } from './victims.js'
 
 /** The longest that one side waits for the other. */
-const LONGEST_DEADLINE_MS = { spawn: READY_MS, transfer: CHECK_MS + 2 * FREEZE_MS, drain: 2 * FREEZE_MS }
+const LONGEST_DEADLINE_MS = {
+  spawn: READY_MS,
+  transfer: CHECK_MS + 2 * FREEZE_MS,
+  follow: 2 * FREEZE_MS,
+  drain: 2 * FREEZE_MS,
+}
 const MARGIN_MS = 500
 
 export class Injector {
@@ -53,7 +58,8 @@ export class Injector {
       if (this.#over) return pass(packet)
       const { kind } = readMessage(packet)
       const step = this.#cell?.step
-      const isHere = step !== undefined && this.moment === undefined && step.kind === kind && step.stage === stage
+      const here = stage === 'transfer' ? stageOf(kind) : stage
+      const isHere = step !== undefined && this.moment === undefined && step.kind === kind && step.stage === here
       const happens = async () => {
         this.moment = { stage: step!.stage, ...this.progress }
         this.#happening = this.#happen(supervisor(), from, relayOf())
@@ -85,7 +91,7 @@ export class Injector {
         this.#undo = await exhaustDescriptors(pid)
         return
     }
-    const isControl = column.victim === 'supervisor' || step.stage !== 'transfer'
+    const isControl = column.victim === 'supervisor' || !isOnTransfer(step)
     const whose = column.towards ?? (column.victim as 'predecessor' | 'successor')
     const relay = isControl ? ofControl[whose] : supervisor.transfer!
     const sender = column.victim as Party

@@ -1,7 +1,7 @@
 /** Runs cells, some at a time, each in the first scenario that has its message. */
 import { type Baseline, type CellResult, runCell } from './cell.js'
 import { SCENARIOS, type Scenario } from './scenarios.js'
-import { type Cell, STEPS } from './steps.js'
+import { type Cell, isOnTransfer, STEPS } from './steps.js'
 
 export interface Outcome extends CellResult {
   readonly cell: Cell
@@ -27,7 +27,7 @@ export async function rehearse(): Promise<Rehearsal> {
     for (const kind of result.kinds) if (!scenarioOf.has(kind)) scenarioOf.set(kind, scenario)
     red.push(...result.red.map((what) => `rehearsal "${scenario.name}": ${what}`))
   }
-  const kinds = new Set(STEPS.filter(({ stage }) => stage === 'transfer').map(({ kind }) => kind))
+  const kinds = new Set(STEPS.filter(isOnTransfer).map(({ kind }) => kind))
   for (const kind of kinds) if (!scenarioOf.has(kind)) red.push(`no scenario has the message "${kind}"`)
   if (baseline === undefined) throw new Error(`the rehearsal failed:\n${red.join('\n')}`)
   return { baseline, scenarioOf, red }
@@ -46,7 +46,7 @@ export async function runCells(
   const worker = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       const [index, cell] = next
-      const scenario = cell.step.stage === 'transfer' ? scenarioOf.get(cell.step.kind) : SCENARIOS[0]
+      const scenario = isOnTransfer(cell.step) ? scenarioOf.get(cell.step.kind) : SCENARIOS[0]
       if (scenario === undefined) continue
       const began = performance.now()
       const result = await runCell(scenario, cell, seed + index, baseline)

@@ -3,7 +3,7 @@ import { release } from 'node:os'
 import type { Outcome } from './matrix.js'
 import { COLUMNS, FAULTS, STEPS } from './steps.js'
 
-const MARKS = { successor: 'successor', predecessor: 'predecessor', closed: 'closed' } as const
+const MARKS = { successor: 'successor', predecessor: 'predecessor', closed: 'closed', split: 'some closed' } as const
 const LATE = 'the upgrade had ended; the supervisor logged the crash of the runtime and started it again'
 const LONGEST_REASON = 160
 
@@ -23,6 +23,7 @@ export function report(outcomes: readonly Outcome[], seed: number, seconds: numb
     '- **successor**: every client went on in the successor, with every byte right.',
     '- **predecessor**: every client was given back, with every byte right.',
     '- **closed**: each client got one clean close, and the result counted it with the reason in the note.',
+    '- **some closed**: of what follows after commit: some went on in the successor, each of the others as before.',
     '',
     'After each: one process serves, no descriptor, process or path is left, and the next upgrade works.',
     '',
@@ -59,7 +60,7 @@ function aligned([heading, ...rows]: string[][]): string[] {
 function mark({ ending, dropped, red }: Outcome, notes: string[]): string {
   const said = ending === undefined ? '?' : MARKS[ending]
   if (red.length > 0) return `**RED** ${said}`
-  if (ending !== 'closed') return said
+  if (ending !== 'closed' && ending !== 'split') return said
   const note = inline(dropped ?? LATE)
   if (!notes.includes(note)) notes.push(note)
   return `${said} [${notes.indexOf(note) + 1}](#reasons)`

@@ -1,4 +1,5 @@
 /** The points of the exchange at which a fault can happen, and the faults: made from the tables, so that none is forgotten. */
+import { FOLLOWING, type Phase } from '../../src/transfer/phases.js'
 import { CONTROL, type MessageTable, TRANSFER } from '../../src/wire/messages.js'
 
 export type Victim = 'predecessor' | 'successor' | 'supervisor' | 'both'
@@ -6,7 +7,7 @@ export type Party = Exclude<Victim, 'both'>
 
 /** Around one message, the first of its kind. */
 export interface Step {
-  readonly stage: 'spawn' | 'transfer' | 'drain'
+  readonly stage: 'spawn' | 'transfer' | 'follow' | 'drain'
   readonly when: 'before' | 'after'
   readonly kind: string
   readonly name: string
@@ -40,10 +41,23 @@ const stepsOf = (stage: Step['stage'], table: MessageTable, kinds: readonly stri
     return whens.map((when): Step => ({ stage, when, kind, name: `${stage}: ${when} ${kind}` }))
   })
 
+/** Messages of what follows after commit, on the channel of the transfer. */
+const FOLLOW = Object.keys(TRANSFER).filter((kind) =>
+  Object.values(FOLLOWING).some((side) => Object.values(side as Record<string, Phase>).some(({ on }) => kind in on)),
+)
+export const stageOf = (kind: string): 'transfer' | 'follow' => (FOLLOW.includes(kind) ? 'follow' : 'transfer')
+export const isOnTransfer = ({ stage }: Step): boolean => stage === 'transfer' || stage === 'follow'
+
 export const STEPS: readonly Step[] = [
   // It is a process, and has not joined; it has joined, and is not ready.
   ...stepsOf('spawn', CONTROL, ['hello', 'ready'], ['before']),
-  ...stepsOf('transfer', TRANSFER, Object.keys(TRANSFER), ['before', 'after']),
+  ...stepsOf(
+    'transfer',
+    TRANSFER,
+    Object.keys(TRANSFER).filter((kind) => !FOLLOW.includes(kind)),
+    ['before', 'after'],
+  ),
+  ...stepsOf('follow', TRANSFER, FOLLOW, ['before', 'after']),
   ...stepsOf('drain', CONTROL, ['drained'], ['before']),
 ]
 
@@ -70,7 +84,7 @@ export interface Cell {
 }
 
 export const CELLS: readonly Cell[] = STEPS.flatMap((step) =>
-  COLUMNS.filter(({ victim }) => victim !== 'both' || step.stage === 'transfer').map((column) => ({
+  COLUMNS.filter(({ victim }) => victim !== 'both' || isOnTransfer(step)).map((column) => ({
     step,
     column,
     name: `${step.name} / ${column.name}`,

@@ -5,8 +5,11 @@
 import { PHASES, type Phase, type Side, stepOf } from '../../src/transfer/phases.js'
 import { type Column, isOfProcess, type Step } from './steps.js'
 
-/** Went on in the successor; given back to the predecessor; each client one clean close, counted with its reason. */
-export type Ending = 'successor' | 'predecessor' | 'closed'
+/**
+ * Went on in the successor; given back to the predecessor; each client one clean close, counted with its reason. Of what
+ * follows: some went on in the successor, each other got its close, and is counted.
+ */
+export type Ending = 'successor' | 'predecessor' | 'closed' | 'split'
 
 const phaseOf = (side: Side, name: string): Phase => (PHASES[side] as Record<string, Phase>)[name]!
 
@@ -76,6 +79,7 @@ export function allowed(
 ): readonly Ending[] {
   const { victim, fault } = column
   const either: readonly Ending[] = ['predecessor', 'successor']
+  if (stage === 'follow') return allowedOfFollowing(column)
   if (victim === 'supervisor' || (stage !== 'transfer' && !isOfProcess(fault))) {
     // 3: the supervisor may die at any time, and no connection notices.
     if (isOfProcess(fault)) return either
@@ -102,4 +106,11 @@ export function allowed(
   if (fault === 'emfile' || (fault === 'closed' && isComplete)) return either
   // 1: a successor that crashes, hangs or refuses before commit leaves the predecessor serving every session.
   return stage === 'spawn' && fault === 'stop' ? either : ['predecessor']
+}
+
+/** The successor is the server by now. What has not followed when its way is cut is served until the drain is over. */
+function allowedOfFollowing({ victim, fault }: Column): readonly Ending[] {
+  if (victim === 'supervisor') return isOfProcess(fault) ? ['successor'] : ['successor', 'split', 'closed']
+  if (fault === 'kill') return victim === 'successor' ? ['closed'] : ['successor', 'split']
+  return ['successor', 'split']
 }

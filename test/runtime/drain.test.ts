@@ -100,8 +100,16 @@ t.test('what moves is neither; of the others the result says why they are there 
 
 t.test('it ends as soon as everything has moved', async (t) => {
   const { sockets } = await connections(t, 2)
-  const left = { stayOf: () => undefined, onMoved: (_socket: Socket): void => undefined, onStop: () => undefined }
-  const drained = drain(new Set(sockets), 1_000_000, left as unknown as Following)
+  const [accepted, came] = sockets as [Socket, Socket]
+  const left = {
+    sockets: [came],
+    stayOf: () => undefined,
+    onMoved: (_socket: Socket): void => undefined,
+    onStop: () => undefined,
+  }
+  const accepts = new Set([accepted])
+  const drained = drain(accepts, 1_000_000, left as unknown as Following)
   for (const socket of sockets) left.onMoved(socket)
   t.match(await drained, { drained: 0, dropped: 0, reasons: [] })
+  t.equal(accepts.size, 0, 'what has moved is no connection of this process')
 })

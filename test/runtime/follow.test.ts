@@ -140,6 +140,24 @@ t.test('who ends, or leaves, does not follow; when the last has, that is told', 
   t.same(after.restored, names(0, 16))
 })
 
+t.test('who is closed, or taken out, while another is captured does not move', async (t) => {
+  const before: Players = new Players(20, {
+    ...INDEPENDENT,
+    capture: (_socket, session) => {
+      if (session.nick === 'p18') {
+        before.kind.leave(before.sockets[16]!)
+        fake(before.sockets[17]!).destroyed = true
+      }
+      return session
+    },
+  })
+  const after = new Players(0)
+  const move = new Move(before.source(), after.sink(), follows).serve().freeze().commit()
+  while (move.follow());
+  t.same(after.restored, [...names(0, 16), 'p18', 'p19'])
+  t.notOk(before.log.includes('abandon p16') || before.log.includes('abandon p17'))
+})
+
 t.test('who is refused stays with its reason, and is tried again', async (t) => {
   const [before, after] = [new Players(20, INDEPENDENT), new Players(0)]
   before.session(17).broken = true

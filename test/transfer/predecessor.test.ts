@@ -1,165 +1,24 @@
-import t, { type Test } from 'tap'
-import { binding } from '../../src/sys/binding.js'
+import t from 'tap'
 import { PHASES, type Phase } from '../../src/transfer/phases.js'
-import { Predecessor } from '../../src/transfer/predecessor.js'
-import { type Ending, type FollowSource, type Part, Refusal, type Source } from '../../src/transfer/types.js'
-import { sealState } from '../../src/wire/envelope.js'
-import type { RefusalFields } from '../../src/wire/fields.js'
+import { Refusal } from '../../src/transfer/types.js'
 import { TRANSFER } from '../../src/wire/messages.js'
-import { scaled, within } from '../harness/timeout.js'
-import { openDescriptors } from '../sys/descriptors.js'
-import { type Part as Acts, endOf, type Player, players } from './peer.js'
-
-/** Batches, a session each, while it serves. */
-const COPIED = 6
-const PATIENT = { checkMs: scaled(20_000), freezeMs: scaled(20_000), drainMs: scaled(20_000) }
-/** For a peer that never answers: long enough for it to come to its last act. */
-const SHORT_MS = scaled(700)
-
-const { bytes, checksum } = sealState({ some: 'state' })
-const later = sealState({ some: 'later state' })
-
-interface Fails {
-  readonly at: 'states' | 'copy' | 'next' | 'freeze' | 'rest'
-  readonly error: Error
-}
-
-class FakeSource implements Source {
-  begun = 0
-  ended = 0
-  handedOver = 0
-  readonly file = binding().memfd('session')
-  readonly #fails: Fails | undefined
-
-  constructor(fails?: Fails) {
-    this.#fails = fails
-  }
-
-  offer() {
-    return {
-      sessions: [{ name: 'chat', writes: [1], sessions: COPIED }],
-      states: [{ name: 'rooms', writes: [1], sessions: 0 }],
-      descriptors: COPIED,
-    }
-  }
-
-  readonly notes = []
-
-  copy() {
-    this.#comesTo('copy')
-    this.begun++
-    return this
-  }
-
-  *states(when: 'copy' | 'freeze') {
-    this.#comesTo(when === 'copy' ? 'states' : 'freeze')
-    yield { name: 'rooms', ...(when === 'copy' ? { bytes, checksum } : later) }
-  }
-
-  #copied = 0
-  next(): Part | undefined {
-    if (this.#copied === 2) this.#comesTo('next')
-    return this.#copied < COPIED ? this.#batch(++this.#copied) : undefined
-  }
-
-  *rest(): Iterable<Part> {
-    yield this.#batch(COPIED + 1)
-    this.#comesTo('rest')
-    yield { kind: 'update', changes: [[1, later.bytes, later.checksum, null]] }
-    yield { kind: 'update', changes: [[2, null, 0, { only: 'the socket' }]] }
-    yield { kind: 'gone', ids: [3] }
-    yield this.#batch(COPIED + 2)
-  }
-
-  end() {
-    this.ended++
-  }
-
-  readonly nextId = 100
-  readonly refusedIds: number[] = []
-
-  refused(refusals: readonly RefusalFields[]) {
-    this.refusedIds.push(...refusals.map(({ id }) => id))
-  }
-
-  reasons() {
-    return this.refusedIds.map((id) => ({ reason: `${id} stays`, count: 1 }))
-  }
-
-  handOver(): FollowSource | undefined {
-    this.handedOver++
-    return undefined
-  }
-
-  #batch(id: number): Part {
-    return { kind: 'batch', records: [[id, 0, bytes, checksum, null]], descriptors: [this.file] }
-  }
-
-  #comesTo(place: Fails['at']): void {
-    if (this.#fails?.at === place) throw this.#fails.error
-  }
-}
-
-/** What `rest` sends. */
-const REST = ['batch', 'update', 'update', 'gone', 'batch']
-const MOVED = COPIED + 2 - 1
-
-interface Run {
-  readonly ending: Ending
-  readonly part: Acts
-  readonly peer: Player
-  readonly source: FakeSource
-  /** Whether the peer was dead at the instant of the ending. */
-  readonly wasDead: boolean
-}
-
-const nextPlayer = players(t)
-
-async function run(t: Test, acts: readonly string[], deadlines = PATIENT, source = new FakeSource()): Promise<Run> {
-  const peer = await nextPlayer()
-  const before = openDescriptors()
-  const part = peer.play('successor', acts)
-  let wasDead = false
-  let endings = 0
-  const ending = await within(
-    new Promise<Ending>((resolve) => {
-      const onEnding = (how: Ending): void => {
-        endings++
-        wasDead = peer.state === 'Z'
-        resolve(how)
-      }
-      new Predecessor(part.link, part.fence, source, deadlines, onEnding).start()
-    }),
-    () => `the ending; the peer said:\n${part.lines().join('\n')}`,
-  )
-  t.equal(endings, 1, 'told once')
-  t.equal(part.link.isOpen, false)
-  t.ok(openDescriptors() <= before, 'no descriptor is left open')
-  binding().close(source.file)
-  t.equal(source.ended, source.begun, 'a copy that has begun is ended, once')
-  return { ending, part, peer, source, wasDead }
-}
-
-const taken = (parts: readonly string[]): string[] => parts.flatMap((kind) => [`expect ${kind}`, 'send received'])
-const BATCHES = Array.from({ length: COPIED }, () => 'batch')
-
-/** How a peer comes to each phase of the predecessor. */
-const TO: Record<string, string[]> = { check: ['expect offer'] }
-const AGREED = [...TO['check']!, 'send accept', 'expect state']
-const FROZEN = [...AGREED, ...taken(BATCHES), 'expect freeze', 'expect state']
-// Four parts under way without an acknowledgement: now it waits, serving, and then once more, frozen.
-TO['copy'] = [...AGREED, ...BATCHES.slice(0, 4).map((kind) => `expect ${kind}`)]
-TO['transfer'] = [...FROZEN, ...REST.slice(0, 4).map((kind) => `expect ${kind}`)]
-TO['vote'] = [...FROZEN, ...taken(REST), 'expect manifest']
-TO['commit'] = [...TO['vote']!, 'send prepared', 'expect commit']
-
-function notTaken(t: Test, { ending, source }: Run, reason: RegExp, outcome = 'failed'): void {
-  t.equal(ending.outcome, outcome)
-  t.equal(source.handedOver, 0, 'nothing is given up')
-  if (ending.outcome !== 'refused' && ending.outcome !== 'failed') return
-  t.equal(ending.reasons.length, 1)
-  t.match(ending.reasons[0]!.reason, reason)
-}
+import { scaled } from '../harness/timeout.js'
+import { endOf } from './peer.js'
+import {
+  AGREED,
+  BATCHES,
+  COPIED,
+  FakeSource,
+  FROZEN,
+  MOVED,
+  notTaken,
+  PATIENT,
+  REST,
+  run,
+  SHORT_MS,
+  TO,
+  taken,
+} from './source.js'
 
 t.test('taken over', async (t) => {
   const { ending, source, wasDead } = await run(t, [...TO['commit']!, 'send active'])
@@ -336,90 +195,4 @@ t.test('a successor that ends right after active has taken it all the same', asy
   const { ending, source } = await run(t, [...TO['commit']!, 'claim', 'send active', 'exit'])
   t.equal(ending.outcome, 'committed')
   t.equal(source.handedOver, 1)
-})
-
-const BEST_EFFORT = { ...PATIENT, policy: 'best-effort' as const }
-const FOLLOWS = ['expect offer', 'send accept {"follows":true}', 'expect state']
-const REFUSED = 'send received {"refused":[{"id":2,"reason":"no","kind":"chat","version":1}]}'
-
-/** All acknowledged, but that the second batch is refused, and what comes in the freeze is answered by `rest`. */
-const partly = (begin: readonly string[], rest: readonly string[] = taken(REST)): string[] => [
-  ...begin,
-  ...taken(['batch']),
-  'expect batch',
-  REFUSED,
-  ...taken(BATCHES.slice(2)),
-  'expect freeze',
-  'expect state',
-  ...rest,
-]
-
-t.test('best effort: who is refused stays, and the manifest is of the others', async (t) => {
-  const source = new FakeSource()
-  const acts = [...partly(FOLLOWS), 'expect manifest', 'send prepared', 'expect commit', 'send active']
-  const { ending, part } = await run(t, acts, BEST_EFFORT, source)
-  t.match(ending, { outcome: 'committed', moved: MOVED - 1, reasons: [{ reason: '2 stays', count: 1 }] })
-  t.match(await part.said('heard manifest'), new RegExp(`"sessions":${MOVED - 1},.*"nextId":100`))
-})
-
-t.test('best effort: who is refused in the freeze is known before the manifest', async (t) => {
-  const source = new FakeSource()
-  const last = 'send received {"refused":[{"id":8,"reason":"no"}]}'
-  const rest = [...taken(REST.slice(0, -1)), 'expect batch', 'pass 50', last]
-  const acts = [...partly(FOLLOWS, rest), 'expect manifest', 'send prepared', 'expect commit', 'send active']
-  const { ending } = await run(t, acts, BEST_EFFORT, source)
-  t.match(ending, { outcome: 'committed', moved: MOVED - 2 })
-  t.same(source.refusedIds, [2, 8])
-})
-
-t.test('single sessions may be refused only where both have agreed on it', async (t) => {
-  const refused = [...taken(['batch']), 'expect batch', REFUSED]
-  notTaken(t, await run(t, [...FOLLOWS, ...refused]), /"received" in phase copy, where it was not due/)
-  notTaken(t, await run(t, [...AGREED, ...refused], BEST_EFFORT), /"received" in phase copy, where it was not due/)
-})
-
-t.test('what is left follows on the same channel, to a successor that knows how', async (t) => {
-  for (const follows of [true, false]) {
-    const left = { file: binding().memfd('session'), calls: [] as string[], more: true }
-    let ended = (): void => undefined
-    const source = new FakeSource()
-    const over = new Promise<void>((resolve) => {
-      ended = resolve
-    })
-    source.handOver = () => ({
-      onStop: () => undefined,
-      next: () => {
-        if (!left.more) return undefined
-        left.more = false
-        return { records: [[50, 0, bytes, checksum, null]], descriptors: [left.file] }
-      },
-      due: () => undefined,
-      moved: (refused) => void left.calls.push(`moved but ${refused.length}`),
-      keep: () => void left.calls.push('kept'),
-      end: (why) => {
-        left.calls.push(why)
-        ended()
-      },
-    })
-    const begin = follows ? FOLLOWS : AGREED
-    const peer = await nextPlayer()
-    const part = peer.play('successor', [
-      ...begin,
-      ...[...taken(BATCHES), 'expect freeze', 'expect state', ...taken(REST), 'expect manifest'],
-      ...['send prepared', 'expect commit', 'send active'],
-      ...(follows ? ['expect move', 'send held', 'take', 'send moved', 'pass 50'] : []),
-    ])
-    const ending = await within(
-      new Promise<Ending>((resolve) => {
-        new Predecessor(part.link, part.fence, source, PATIENT, resolve).start()
-      }),
-      'the ending',
-    )
-    t.match(ending, { outcome: 'committed' })
-    await within(over, 'the end of what follows')
-    t.equal(part.link.isOpen, false)
-    t.same(left.calls, follows ? ['moved but 0', 'everything had moved'] : ['the successor takes nothing more'])
-    binding().close(left.file)
-    binding().close(source.file)
-  }
 })
