@@ -6,7 +6,7 @@ import { formatMs } from './duration.js'
 const number = (value: number) => value.toLocaleString('en')
 
 export function formatResult(result: UpgradeResult): string {
-  const { id, outcome, from, to, sessions, pauseMs, reasons, phases, durationMs } = result
+  const { id, outcome, from, to, sessions, pauseMs, reasons, phases, durationMs, draining } = result
   const said = {
     committed: 'committed',
     refused: 'refused; the predecessor serves on',
@@ -26,6 +26,14 @@ export function formatResult(result: UpgradeResult): string {
         ? 'none'
         : `p50 ${formatMs(pauseMs.p50)}, p99 ${formatMs(pauseMs.p99)}, max ${formatMs(pauseMs.max)}`,
     ],
+    ...(draining.length === 0
+      ? []
+      : [
+          [
+            'draining',
+            draining.map(({ generation, leftMs }) => `generation ${generation}, ${formatMs(leftMs)} left`).join('; '),
+          ],
+        ]),
     ['phases', phases.map(({ phase, durationMs: ms }) => `${phase} ${formatMs(ms)}`).join(', ')],
     ...reasons.map(({ of, reason, count, kind, version }, index) => {
       const what = [kind, version === undefined ? undefined : `version ${version}`].filter(Boolean).join(' ')
@@ -46,11 +54,13 @@ function describeSide({ generation, release, node, pid }: UpgradeResult['from'])
 }
 
 export function formatStatus(status: SupervisorStatus): string {
-  const { generations, listeners, lastUpgrade, upgrading } = status
+  const { generations, listeners, lastUpgrade, upgrades } = status
   const heading = ['generation', 'state', 'release', 'node', 'pid', 'up', 'sessions', 'others']
   const rows = generations.map((generation) => [
     String(generation.generation),
-    generation.state,
+    generation.drainLeftMs === null
+      ? generation.state
+      : `${generation.state}, ${formatMs(generation.drainLeftMs)} left`,
     generation.release,
     generation.node,
     String(generation.pid ?? ''),
@@ -63,7 +73,10 @@ export function formatStatus(status: SupervisorStatus): string {
     generation.unregistered === null ? '?' : number(generation.unregistered),
   ])
   return [
-    `supervisor pid ${status.pid}, up ${formatMs(status.uptimeMs)}${upgrading === null ? '' : `, upgrading (${upgrading})`}`,
+    `supervisor pid ${status.pid}, up ${formatMs(status.uptimeMs)}`,
+    ...upgrades.map(
+      ({ id, phase, from, to }) => `  upgrade ${id} from generation ${from} to ${to} is in progress (${phase})`,
+    ),
     ...columns([heading, ...rows]),
     ...listeners.map(({ name, address }) => `listener ${name} on ${address}`),
     ...(lastUpgrade === null ? [] : [`last ${formatResult(lastUpgrade)}`]),

@@ -1,6 +1,10 @@
 /** Options of a supervisor, with their defaults. */
 import type { Logger } from '../logger.js'
 import type { Release } from './release.js'
+import type { UpgradePhase } from './upgrade.js'
+
+export const POLICIES = ['all-or-nothing', 'best-effort'] as const
+export const UNSETTLED = ['freeze', 'refuse'] as const
 
 export interface SupervisorOptions {
   /** What to run first. */
@@ -14,14 +18,22 @@ export interface SupervisorOptions {
   /** How long the successor may take to answer an offer, before anything has moved. Default 10,000 ms. */
   readonly checkMs?: number
   /** One session that cannot move refuses the upgrade, or stays behind and is drained. Default 'all-or-nothing'. */
-  readonly policy?: 'all-or-nothing' | 'best-effort'
+  readonly policy?: (typeof POLICIES)[number]
   /** How long sessions are copied while they are served, before the freeze comes whatever is still changing. Default 20,000 ms. */
   readonly copyMs?: number
   /** What is done when too much still changes after `copyMs`: freeze all the same, or refuse. Default 'freeze'. */
-  readonly unsettled?: 'freeze' | 'refuse'
+  readonly unsettled?: (typeof UNSETTLED)[number]
+  /** Memory all runtimes may have together, in bytes. Default none: the limits of the control group and the machine hold. */
+  readonly memoryLimitBytes?: number
   /** Crashes in a row, each within a minute of the last, after which it gives up. Default 5. */
   readonly maxCrashes?: number
   readonly logger?: Logger
+}
+
+/** What may be otherwise for one upgrade. */
+export interface UpgradeOptions extends Pick<SupervisorOptions, 'policy' | 'unsettled'> {
+  /** Where this upgrade stands. */
+  readonly onPhase?: (phase: { readonly id: number; readonly phase: UpgradePhase }) => void
 }
 
 export type Settings = Required<Omit<SupervisorOptions, 'logger'>> & { readonly logger: Logger }
@@ -42,6 +54,7 @@ export function settingsOf(options: SupervisorOptions): Settings {
     policy: options.policy ?? 'all-or-nothing',
     copyMs: options.copyMs ?? 20_000,
     unsettled: options.unsettled ?? 'freeze',
+    memoryLimitBytes: options.memoryLimitBytes ?? Number.POSITIVE_INFINITY,
     maxCrashes: options.maxCrashes ?? 5,
     logger: options.logger ?? silent,
   }

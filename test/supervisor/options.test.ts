@@ -14,6 +14,7 @@ t.test('the defaults the README names', async (t) => {
     policy: 'all-or-nothing',
     copyMs: 20_000,
     unsettled: 'freeze',
+    memoryLimitBytes: Number.POSITIVE_INFINITY,
     maxCrashes: 5,
   })
   for (const level of ['debug', 'info', 'warn', 'error'] as const) t.equal(logger[level]({}, ''), undefined)
@@ -29,6 +30,7 @@ t.test('what is given is taken, zero too', async (t) => {
     policy: 'best-effort',
     copyMs: 0,
     unsettled: 'refuse',
+    memoryLimitBytes: 4,
     maxCrashes: 1,
   } as const
   const { logger: _, ...rest } = settingsOf(given)
