@@ -3,7 +3,7 @@
  * for tests, which bring their own.
  */
 import { readFile } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
 
 /** A limit that holds for this process, with what may still be taken up to it. */
 export interface MemoryBound {
@@ -67,15 +67,19 @@ export function memoryGroups(groups: string, mounts: string): MemoryGroup[] {
     const [type = '', , options = ''] = after.split(' ')
     const path = paths.get(type)
     const isMemory = type === 'cgroup2' || (type === 'cgroup' && options.split(',').includes('memory'))
-    if (!isMemory || path === undefined) return []
+    if (!isMemory || path === undefined || mountPoint === '') return []
     // In a container the mount may begin below the root the path is told from, or the path lead out of what can be seen.
-    const inside = relative(mountRoot, path)
-    const parts = inside === '' || inside.startsWith('..') ? [] : inside.split('/')
+    const parts = partsBelow(mountRoot, path)
     return [...parts.keys(), parts.length].reverse().map((length) => ({
       type: type as keyof typeof FILES,
       folder: join(mountPoint, ...parts.slice(0, length)),
     }))
   })
+}
+
+function partsBelow(root: string, path: string): string[] {
+  const inside = path.startsWith(root) ? path.slice(root.length).split('/') : []
+  return inside.includes('..') ? [] : inside.filter((part) => part !== '')
 }
 
 async function groupBound(root: string, type: MemoryGroup['type'], folder: string): Promise<MemoryBound | undefined> {
