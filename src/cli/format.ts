@@ -6,13 +6,12 @@ import { formatMs } from './duration.js'
 const number = (value: number) => value.toLocaleString('en')
 
 export function formatResult(result: UpgradeResult): string {
-  const { id, outcome, from, to, sessions, pauseMs, reasons, phases, durationMs, draining } = result
-  const said = {
-    committed: 'committed',
-    refused: 'refused; the predecessor serves on',
-    failed: 'failed; the predecessor serves on',
-  }[outcome]
-  const lost = outcome === 'failed' && sessions.dropped > 0 ? 'failed; the predecessor is gone' : said
+  const { id, outcome, serves, from, to, sessions, pauseMs, reasons, phases, durationMs, draining } = result
+  const after = {
+    successor: '',
+    predecessor: '; the predecessor serves on',
+    nobody: '; nobody serves, and the release in force is started again',
+  }[serves]
   const rows = [
     ['from', describeSide(from)],
     ['to', describeSide(to)],
@@ -44,7 +43,7 @@ export function formatResult(result: UpgradeResult): string {
     }),
   ] as [string, string][]
   return [
-    `upgrade ${id} ${lost} (${formatMs(durationMs)})`,
+    `upgrade ${id} ${outcome}${after} (${formatMs(durationMs)})`,
     ...rows.map(([name, text]) => `  ${name.padEnd(9)} ${text}`),
   ].join('\n')
 }

@@ -33,7 +33,7 @@ Exit status:
   ${EXIT.refused}  the upgrade was refused by check or vote; the predecessor serves on
   ${EXIT.aborted}  the upgrade failed before commit; the predecessor serves on
   ${EXIT.unreachable}  no supervisor of this name answers
-  ${EXIT.busy}  an upgrade or a stop is already in progress
+  ${EXIT.busy}  an upgrade before its commit, or a stop, is in progress
   ${EXIT.crashed}  the runtime crashed too often and the supervisor gave up`
 
 const policy = () =>

@@ -2,10 +2,11 @@
 import { nowMs } from '../sys/clock.js'
 import type { ReasonFields } from '../wire/fields.js'
 import type { Facts } from './facts.js'
-import type { Draining, Outcome, PhaseDuration, Reason, Side, UpgradeResult } from './result.js'
+import type { Draining, Outcome, PhaseDuration, Reason, Serves, Side, UpgradeResult } from './result.js'
 
 /** How things stand at the instant an upgrade is decided: later ones change them, while this one drains. */
 export interface Decision {
+  readonly serves: Serves
   readonly from: Side
   readonly to: Side
   readonly listeners: UpgradeResult['listeners']
@@ -64,6 +65,7 @@ export class Account {
     return {
       id,
       outcome: active !== undefined ? 'committed' : undone,
+      serves: decision.serves,
       startedAt: this.#startedAt,
       durationMs: nowMs() - this.#startedAtMs,
       from: decision.from,

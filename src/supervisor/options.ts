@@ -1,4 +1,5 @@
 /** Options of a supervisor, with their defaults. */
+import { HandoverError } from '../errors.js'
 import type { Logger } from '../logger.js'
 import type { Release } from './release.js'
 import type { UpgradePhase } from './upgrade.js'
@@ -44,7 +45,31 @@ export const EXIT_GRACE_MS = 5_000
 const ignore = () => undefined
 const silent: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
 
+/** Longest duration: those that are added up still fit a timer. */
+const MAX_MS = 24 * 60 * 60 * 1000
+
+/**
+ * These travel to the runtimes, and one that gets a message it cannot read ends its channel: it would be the one that serves.
+ * @throws HandoverError HANDOVER_USAGE
+ */
+export function checkSettings(options: Partial<SupervisorOptions>): void {
+  const refuse = (name: string, value: unknown, expected: string): never => {
+    throw new HandoverError('HANDOVER_USAGE', `option ${name} must be ${expected}, not ${String(value)}`)
+  }
+  for (const name of ['readyTimeoutMs', 'drainMs', 'freezeMs', 'checkMs', 'copyMs'] as const) {
+    const value = options[name]
+    if (value !== undefined && !(value >= 0 && value <= MAX_MS)) refuse(name, value, '0 to 86,400,000 milliseconds')
+  }
+  const { policy, unsettled, memoryLimitBytes } = options
+  if (policy !== undefined && !POLICIES.includes(policy)) refuse('policy', policy, POLICIES.join(' or '))
+  if (unsettled !== undefined && !UNSETTLED.includes(unsettled)) refuse('unsettled', unsettled, UNSETTLED.join(' or '))
+  if (memoryLimitBytes !== undefined && !(memoryLimitBytes > 0))
+    refuse('memoryLimitBytes', memoryLimitBytes, 'a number of bytes')
+}
+
+/** @throws HandoverError HANDOVER_USAGE */
 export function settingsOf(options: SupervisorOptions): Settings {
+  checkSettings(options)
   return {
     release: options.release,
     readyTimeoutMs: options.readyTimeoutMs ?? 30_000,

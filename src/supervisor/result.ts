@@ -2,6 +2,9 @@
 
 export type Outcome = 'committed' | 'refused' | 'failed'
 
+/** 'nobody': the predecessor is gone, or there was none; what was in force before is started again. */
+export type Serves = 'successor' | 'predecessor' | 'nobody'
+
 /** One side of an upgrade. `pid` is null when the process never came up. */
 export interface Side {
   readonly generation: number
@@ -37,6 +40,8 @@ export interface UpgradeResult {
   /** Counts the upgrades of this supervisor, from 1. */
   readonly id: number
   readonly outcome: Outcome
+  /** Who serves from the instant it was decided. */
+  readonly serves: Serves
   readonly startedAt: string
   /** Command to the end of the drain. */
   readonly durationMs: number

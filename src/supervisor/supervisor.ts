@@ -2,13 +2,12 @@
 import { EventEmitter } from 'node:events'
 import { HandoverError, messageOf } from '../errors.js'
 import { nowMs } from '../sys/clock.js'
-import { Backoff } from './backoff.js'
-import { startFirst } from './first.js'
 import { Generation } from './generation.js'
 import { Listeners } from './listeners.js'
-import { type Settings, type SupervisorOptions, settingsOf, type UpgradeOptions } from './options.js'
+import { checkSettings, type Settings, type SupervisorOptions, settingsOf, type UpgradeOptions } from './options.js'
 import { checkRelease, describeRelease, nextRelease, type Release } from './release.js'
 import type { UpgradeResult } from './result.js'
+import { Starts } from './starts.js'
 import { generationStatus, type SupervisorStatus } from './status.js'
 import { Upgrade, type UpgradePhase } from './upgrade.js'
 
@@ -26,15 +25,6 @@ export interface SupervisorEvents {
   stopped: []
 }
 
-/** A generation that is to serve with nobody before it. */
-interface Start {
-  readonly generation: Generation
-  /** Resolves when it is known whether it serves. */
-  readonly over: Promise<void>
-  /** An upgrade takes its place: its end is no crash. */
-  isReplaced: boolean
-}
-
 export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #settings: Settings
   readonly #listeners = new Listeners()
@@ -42,12 +32,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #generations = new Set<Generation>()
   /** Not ended: at most one before its commit, and any number that drain, the oldest first. */
   readonly #upgrades = new Set<Upgrade>()
-  #backoff: Backoff
+  readonly #starts: Starts
   #release: Release
   #serving: Generation | undefined
-  /** While nobody serves: who is being started, or when the next start is, or neither once it has given up. */
-  #starting: Start | undefined
-  #retry: { readonly timer: NodeJS.Timeout; readonly atMs: number } | undefined
   /** Who serves, or served or was to serve last. */
   #latest: Generation | undefined
   #generationCount = 0
@@ -55,13 +42,23 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   #lastUpgrade: UpgradeResult | null = null
   #stopping: Promise<void> | undefined
 
-  /** @throws HandoverError HANDOVER_USAGE when the release names no command. */
+  /** @throws HandoverError HANDOVER_USAGE when the release names no command, or an option is not what it may be. */
   constructor(options: SupervisorOptions) {
     super()
     checkRelease(options.release)
     this.#settings = settingsOf(options)
     this.#release = options.release
-    this.#backoff = new Backoff(this.#settings.maxCrashes)
+    this.#starts = new Starts({
+      settings: this.#settings,
+      listeners: this.#listeners,
+      spawn: () => {
+        this.#latest = this.#spawn(this.#release, 'first')
+        return this.#latest
+      },
+      onServes: (generation) => this.#serves(generation),
+      onCrashed: (crash) => this.emit('crashed', crash),
+      onGaveUp: (error) => this.emit('gaveUp', error),
+    })
   }
 
   /**
@@ -74,7 +71,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       this.once('serving', () => resolve())
       this.once('gaveUp', reject)
       this.once('stopped', () => reject(new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')))
-      this.#startFirst()
+      this.#starts.begin()
     })
   }
 
@@ -85,12 +82,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
    */
   async upgrade(change: Partial<Release> = {}, options: UpgradeOptions = {}): Promise<UpgradeResult> {
     nextRelease(this.#release, change)
+    checkSettings(options)
     this.#mustBeFree()
-    const ended = await this.#endStart()
+    const hasMadeRoom = await this.#starts.makeRoom()
     this.#mustBeFree()
-    const upgrade = this.#begin(nextRelease(this.#release, change), options, ended)
-    const result = await upgrade.run()
-    this.#upgrades.delete(upgrade)
+    const upgrade = this.#begin(nextRelease(this.#release, change), options, hasMadeRoom)
+    const result = await upgrade.run().finally(() => this.#upgrades.delete(upgrade))
     if (result.id > (this.#lastUpgrade?.id ?? 0)) this.#lastUpgrade = result
     const { id, outcome, sessions, reasons, pauseMs } = result
     this.#settings.logger[outcome === 'committed' ? 'info' : 'warn'](
@@ -130,7 +127,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   }
 
   async #stop(): Promise<void> {
-    clearTimeout(this.#retry?.timer)
+    this.#starts.stop()
     this.#settings.logger.info({}, 'stopping')
     const { drainMs } = this.#settings
     const ended = new Set<Generation>()
@@ -158,46 +155,25 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     return [...this.#upgrades].find(({ isDecided }) => !isDecided)
   }
 
-  /**
-   * Who is only starting serves nobody, and makes room for an upgrade; returns true when that was so. Its listeners are
-   * closed by then: the release that comes may ask for the same addresses.
-   */
-  async #endStart(): Promise<boolean> {
-    const start = this.#starting
-    if (start === undefined) return false
-    // Told to serve, it may have accepted already.
-    if (start.generation.state === 'starting') {
-      start.isReplaced = true
-      start.generation.signal('SIGKILL')
-    }
-    await start.over
-    return start.isReplaced
-  }
-
-  #begin(release: Release, { policy, unsettled, onPhase }: UpgradeOptions, hasEndedStart: boolean): Upgrade {
+  #begin(release: Release, { policy, unsettled, onPhase }: UpgradeOptions, hasMadeRoom: boolean): Upgrade {
     const predecessor = this.#serving ?? (this.#latest as Generation)
-    const retryAtMs = hasEndedStart ? nowMs() : this.#retry?.atMs
     const nobodyServes = this.#serving === undefined
-    const goOn = () => {
-      if (retryAtMs !== undefined) this.#startAfter(retryAtMs - nowMs())
-    }
+    const goOn = this.#starts.yield(hasMadeRoom)
     const id = ++this.#upgradeCount
     this.#settings.logger.info({ upgrade: id, command: describeRelease(release) }, 'upgrade begins')
     let successor: Generation
     try {
       successor = this.#spawn(release, nobodyServes ? 'first' : 'successor')
     } catch (error) {
-      if (nobodyServes) goOn()
+      goOn()
       throw error
     }
-    clearTimeout(this.#retry?.timer)
-    this.#retry = undefined
     const upgrade = new Upgrade({
       id,
       predecessor,
       successor,
       nobodyServes: nobodyServes
-        ? `generation ${predecessor.number} ${hasEndedStart ? 'was only starting' : predecessor.ending}`
+        ? `generation ${predecessor.number} ${hasMadeRoom ? 'was only starting' : predecessor.ending}`
         : undefined,
       listeners: this.#listeners,
       settings: {
@@ -214,7 +190,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
         if (serves === 'successor') {
           this.#release = release
           // The crashes in a row were those of another release.
-          if (nobodyServes) this.#backoff = new Backoff(this.#settings.maxCrashes)
+          if (nobodyServes) this.#starts.forgive()
           this.#serves(successor)
         } else if (nobodyServes) goOn()
         else if (serves === 'nobody') this.#crashed(predecessor.hasHandedOver ? successor : predecessor)
@@ -240,21 +216,6 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     return generation
   }
 
-  #startFirst(): void {
-    const generation = this.#spawn(this.#release, 'first')
-    this.#latest = generation
-    const start: Start = {
-      generation,
-      isReplaced: false,
-      over: startFirst(generation, this.#listeners, this.#settings).then((serves) => {
-        this.#starting = undefined
-        if (serves) this.#serves(generation)
-        else if (!start.isReplaced) this.#crashed(generation)
-      }),
-    }
-    this.#starting = start
-  }
-
   #serves(generation: Generation): void {
     this.#serving = generation
     this.#latest = generation
@@ -271,39 +232,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   #crashed(generation: Generation): void {
     this.#serving = undefined
-    if (this.#stopping !== undefined) return
     this.#latest = generation
-    this.#startLater(generation.number, generation.ending ?? 'is gone')
-  }
-
-  #startLater(generation: number, reason: string): void {
-    const delayMs = this.#backoff.next(nowMs())
-    if (delayMs === undefined) {
-      const error = new HandoverError(
-        'HANDOVER_CRASHED',
-        `the runtime crashed ${this.#settings.maxCrashes} times in a row; the last one ${reason}`,
-      )
-      this.#settings.logger.error({ generation, reason }, error.message)
-      this.emit('gaveUp', error)
-      return
-    }
-    this.#settings.logger.error({ generation, reason, delayMs }, 'the runtime crashed and is started again')
-    this.emit('crashed', { generation, reason, delayMs })
-    this.#startAfter(delayMs)
-  }
-
-  #startAfter(delayMs: number): void {
-    if (this.#stopping !== undefined) return
-    const ms = Math.max(0, delayMs)
-    const timer = setTimeout(() => {
-      this.#retry = undefined
-      try {
-        this.#startFirst()
-      } catch (error) {
-        // No descriptor, or no process, to be had: it may be otherwise the next time.
-        this.#startLater(this.#generationCount, `could not be started: ${messageOf(error)}`)
-      }
-    }, ms)
-    this.#retry = { atMs: nowMs() + ms, timer }
+    this.#starts.again(generation.number, generation.ending ?? 'is gone')
   }
 }

@@ -13,7 +13,7 @@ import { Facts } from './facts.js'
 import type { Generation } from './generation.js'
 import type { Listeners } from './listeners.js'
 import type { Settings } from './options.js'
-import type { UpgradeResult } from './result.js'
+import type { Serves, UpgradeResult } from './result.js'
 
 /** SIGTERM does not wait longer than this for a runtime to say how many it still serves. */
 const LAST_ASK_MS = 250
@@ -32,8 +32,8 @@ export interface UpgradeContext {
   /** All generations there are now. */
   generations(): Iterable<Generation>
   onPhase(phase: UpgradePhase): void
-  /** Called once, at the instant it is known who serves from now on: 'successor', still the predecessor, or 'nobody'. */
-  onDecided(serves: 'successor' | 'predecessor' | 'nobody'): void
+  /** Called once, at the instant it is known who serves from now on. */
+  onDecided(serves: Serves): void
   /** Resolves when it is known whether all that this generation served has been handed over. */
   isKnown(generation: Generation): Promise<void>
 }
@@ -136,12 +136,13 @@ export class Upgrade {
       predecessor.hasHandedOver = true
       predecessor.drains(nowMs() + settings.drainMs)
     }
-    const decision = { from, to, listeners: listeners.list(), draining: this.#others() }
-    this.#isDecided = true
-    if (nobodyServes === undefined && (active !== undefined || hasHandedOver)) this.#enter('drain')
     // Handed over, and its taker gone: the predecessor has nothing left to serve with.
     const stays = predecessor.alive && !hasHandedOver
-    onDecided(active !== undefined ? 'successor' : stays ? 'predecessor' : 'nobody')
+    const serves = active !== undefined ? 'successor' : stays ? 'predecessor' : 'nobody'
+    const decision = { serves, from, to, listeners: listeners.list(), draining: this.#others() } as const
+    this.#isDecided = true
+    if (nobodyServes === undefined && (active !== undefined || hasHandedOver)) this.#enter('drain')
+    onDecided(serves)
     this.#resolveDecided()
     return decision
   }
@@ -190,6 +191,8 @@ export class Upgrade {
       this.#fail(`the successor ${successor.ending} before the transfer`)
       return
     }
+    // Of a transfer before this one that was not waited for to the end.
+    facts.abortedBy = {}
     try {
       this.#connect()
     } catch (error) {

@@ -76,7 +76,7 @@ t.test('handed over, and the taker is gone: nobody serves, and that is not waite
   t.match((await next).json, { outcome: 'committed', from: { generation: 3 }, draining: [{ generation: 1 }] })
   const { exitCode, json } = await lost
   t.equal(exitCode, 4)
-  t.match(json, { outcome: 'failed', sessions: { moved: 0, drained: 0, dropped: 10 } })
+  t.match(json, { outcome: 'failed', serves: 'nobody', sessions: { moved: 0, drained: 0, dropped: 10 } })
   t.strictSame(json?.reasons.map(({ of, reason, count }) => [of, count, reason]).sort(), [
     ['dropped', 3, 'the predecessor was stopped with the supervisor: connections that were not sessions are gone'],
     ['dropped', 7, 'the successor exited with code 47 after commit'],
