@@ -167,8 +167,10 @@ t.test('a stop does not wait for drains: all are ended at once, and the results 
   held.push(await stage.unregistered())
   const second = await upgradeTo(stage, 3)
   const pids = stage.supervisor.processes().map(({ pid }) => pid)
+  const predecessor = (await statusOf(stage)).generations[0]!.pid!
+  const sockets = descriptorSorts(predecessor)['socket']!
   held[0]!.end(ANSWERED)
-  while ((await statusOf(stage)).generations[0]!.unregistered !== 1);
+  await until(() => descriptorSorts(predecessor)['socket'] === sockets - 1, 'the end of one connection')
   for (const socket of held) socket.on('error', () => undefined)
   t.match(await stage.supervisor.stop(), { exitCode: 0, exit: { code: 0, signal: null } })
   t.notOk(pids.some(isRunning), 'nobody is left')

@@ -90,7 +90,7 @@ t.test(
     await supervisor.child.line(SERVING)
     const first = supervisor.upgrade('--', ...bare('--release', '2', '--refuse'))
     await supervisor.child.line(/"generation":2.*"msg":"serving"/)
-    const second = await supervisor.upgrade('--', ...bare('--release', '3'))
+    const second = await supervisor.upgrade('--', ...bare('--release', '3', '--successor', 'nothing'))
     t.equal(second.exitCode, 3)
     t.match(second.json, {
       id: 2,
