@@ -2,6 +2,7 @@
 import t from 'tap'
 import type { SupervisorStatus } from '../../src/supervisor/status.js'
 import { descriptorSorts, isRunning } from '../harness/census.js'
+import { runCli } from '../harness/cli.js'
 import { Puppet, Stage } from '../harness/puppet.js'
 import { serving, stream } from '../harness/stream.js'
 import { scaled, until } from '../harness/timeout.js'
@@ -116,6 +117,12 @@ t.test('while one drains and the next is before its commit, a third is refused',
       { id: 2, phase: 'spawn', from: 2, to: 3 },
     ],
   })
+  const { stdout } = await runCli(['status', '--name', supervisor.name], supervisor.env)
+  t.match(
+    stdout,
+    /^ {2}upgrade 1 from generation 1 to 2 is in progress \(drain\)\n {2}upgrade 2 from generation 2 to 3 .*\(spawn\)$/m,
+  )
+  t.match(stdout, /^ {2}1 +draining, \d[\d,.]* (s|min) left +1 .* 2$/m, 'with the time it has left')
   process.kill(successor, 'SIGUSR2')
   t.match(await second, { exitCode: 0, json: { id: 2, draining: [{ generation: 1 }] } })
   await load.progress()
