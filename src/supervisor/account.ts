@@ -58,9 +58,13 @@ export class Account {
     const refusals = [...(committed?.reasons ?? []), ...(aborted?.reasons ?? [])].map(
       (reason): Reason => ({ of: reason.kind === undefined ? 'upgrade' : 'refused', ...defined(reason) }),
     )
-    const drains = (drained?.reasons ?? []).map(
-      (reason, index): Reason => ({ of: index === 0 && drained?.drained ? 'drained' : 'dropped', ...defined(reason) }),
-    )
+    // Its reasons for those that ended come first, and count as many as it says have ended.
+    let ended = drained?.drained ?? 0
+    const drains = (drained?.reasons ?? []).map((reason): Reason => {
+      const of = ended > 0 ? 'drained' : 'dropped'
+      ended -= reason.count
+      return { of, ...defined(reason) }
+    })
     const [spawn, ...later] = this.#spent
     return {
       id,
