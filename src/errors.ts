@@ -65,7 +65,7 @@ export const ERRORS = {
     exit: EXIT.aborted,
   },
   HANDOVER_BUSY: {
-    when: 'an upgrade or a stop is already in progress',
+    when: 'an upgrade before its commit, or a stop, is in progress',
     next: 'Wait for it to end ("handover status"), then try again.',
     exit: EXIT.busy,
   },

@@ -6,13 +6,12 @@ import { formatMs } from './duration.js'
 const number = (value: number) => value.toLocaleString('en')
 
 export function formatResult(result: UpgradeResult): string {
-  const { id, outcome, from, to, sessions, pauseMs, followed, reasons, phases, durationMs } = result
-  const said = {
-    committed: 'committed',
-    refused: 'refused; the predecessor serves on',
-    failed: 'failed; the predecessor serves on',
-  }[outcome]
-  const lost = outcome === 'failed' && sessions.dropped > 0 ? 'failed; the predecessor is gone' : said
+  const { id, outcome, serves, from, to, sessions, pauseMs, followed, reasons, phases, durationMs, draining } = result
+  const after = {
+    successor: '',
+    predecessor: '; the predecessor serves on',
+    nobody: '; nobody serves, and the release in force is started again',
+  }[serves]
   const rows = [
     ['from', describeSide(from)],
     ['to', describeSide(to)],
@@ -24,6 +23,14 @@ export function formatResult(result: UpgradeResult): string {
     ...(followed.sessions === 0
       ? []
       : [['followed', `${number(followed.sessions)} after commit, pause ${formatPause(followed.pauseMs)}`]]),
+    ...(draining.length === 0
+      ? []
+      : [
+          [
+            'draining',
+            draining.map(({ generation, leftMs }) => `generation ${generation}, ${formatMs(leftMs)} left`).join('; '),
+          ],
+        ]),
     ['phases', phases.map(({ phase, durationMs: ms }) => `${phase} ${formatMs(ms)}`).join(', ')],
     ...reasons.map(({ of, reason, count, kind, version }, index) => {
       const what = [kind, version === undefined ? undefined : `version ${version}`].filter(Boolean).join(' ')
@@ -34,7 +41,7 @@ export function formatResult(result: UpgradeResult): string {
     }),
   ] as [string, string][]
   return [
-    `upgrade ${id} ${lost} (${formatMs(durationMs)})`,
+    `upgrade ${id} ${outcome}${after} (${formatMs(durationMs)})`,
     ...rows.map(([name, text]) => `  ${name.padEnd(9)} ${text}`),
   ].join('\n')
 }
@@ -49,11 +56,13 @@ function describeSide({ generation, release, node, pid }: UpgradeResult['from'])
 }
 
 export function formatStatus(status: SupervisorStatus): string {
-  const { generations, listeners, lastUpgrade, upgrading } = status
+  const { generations, listeners, lastUpgrade, upgrades } = status
   const heading = ['generation', 'state', 'release', 'node', 'pid', 'up', 'sessions', 'others']
   const rows = generations.map((generation) => [
     String(generation.generation),
-    generation.state,
+    generation.drainLeftMs === null
+      ? generation.state
+      : `${generation.state}, ${formatMs(generation.drainLeftMs)} left`,
     generation.release,
     generation.node,
     String(generation.pid ?? ''),
@@ -66,7 +75,10 @@ export function formatStatus(status: SupervisorStatus): string {
     generation.unregistered === null ? '?' : number(generation.unregistered),
   ])
   return [
-    `supervisor pid ${status.pid}, up ${formatMs(status.uptimeMs)}${upgrading === null ? '' : `, upgrading (${upgrading})`}`,
+    `supervisor pid ${status.pid}, up ${formatMs(status.uptimeMs)}`,
+    ...upgrades.map(
+      ({ id, phase, from, to }) => `  upgrade ${id} from generation ${from} to ${to} is in progress (${phase})`,
+    ),
     ...columns([heading, ...rows]),
     ...listeners.map(({ name, address }) => `listener ${name} on ${address}`),
     ...(lastUpgrade === null ? [] : [`last ${formatResult(lastUpgrade)}`]),

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
 import { EXIT, HandoverError, messageOf } from '../errors.js'
 import { DEFAULT_NAME, type SupervisorStatus, type UpgradeResult } from '../supervisor/index.js'
-import { POLICIES } from '../supervisor/options.js'
+import { POLICIES, UNSETTLED } from '../supervisor/options.js'
 import { AnsweredError, request } from './client.js'
 import { formatMs } from './duration.js'
 import { formatResult, formatStatus } from './format.js'
@@ -13,6 +13,12 @@ import { type RunFlags, run } from './run.js'
 interface Flags {
   readonly name: string
   readonly json?: boolean
+}
+
+interface UpgradeFlags extends Flags {
+  readonly node?: string
+  readonly policy?: (typeof POLICIES)[number]
+  readonly unsettled?: (typeof UNSETTLED)[number]
 }
 
 const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
@@ -27,7 +33,7 @@ Exit status:
   ${EXIT.refused}  the upgrade was refused by check or vote; the predecessor serves on
   ${EXIT.aborted}  the upgrade failed before commit; the predecessor serves on
   ${EXIT.unreachable}  no supervisor of this name answers
-  ${EXIT.busy}  an upgrade or a stop is already in progress
+  ${EXIT.busy}  an upgrade before its commit, or a stop, is in progress
   ${EXIT.crashed}  the runtime crashed too often and the supervisor gave up`
 
 const policy = () =>
@@ -35,6 +41,8 @@ const policy = () =>
     '--policy <policy>',
     'what one session that cannot move does: refuses the upgrade, or stays behind',
   ).choices(POLICIES)
+const unsettled = () =>
+  new Option('--unsettled <what>', 'what follows when the copy does not settle in its time').choices(UNSETTLED)
 
 let exitCode: number = EXIT.ok
 
@@ -61,7 +69,10 @@ named('run')
   .option('--drain <duration>', 'how long what cannot move is served after an upgrade', '30s')
   .option('--check <duration>', 'how long a successor may take to answer an offer, while clients are served', '10s')
   .option('--freeze <duration>', 'how long clients may wait before a transfer is given up', '5s')
+  .option('--copy <duration>', 'how long sessions are copied while they are served, before --unsettled', '20s')
   .addOption(policy().default(POLICIES[0]))
+  .addOption(unsettled().default(UNSETTLED[0]))
+  .option('--memory-limit <size>', 'memory all runtimes may have together in an upgrade, such as 1G or 512M')
   .action(async (command: string[], flags: RunFlags) => {
     exitCode = await run(command, flags)
   })
@@ -70,9 +81,13 @@ named('upgrade')
   .description('start the release as it is on disk now (or COMMAND) and move everything into it; waits for the end')
   .argument('[command...]', 'what to run from now on, behind --')
   .option('--node <path>', 'Node binary to run it with from now on')
-  .action(async (command: string[], flags: Flags & { node?: string }) => {
+  .addOption(policy())
+  .addOption(unsettled())
+  .action(async (command: string[], flags: UpgradeFlags) => {
     const change = {
       ...(flags.node === undefined ? {} : { node: flags.node }),
+      ...(flags.policy === undefined ? {} : { policy: flags.policy }),
+      ...(flags.unsettled === undefined ? {} : { unsettled: flags.unsettled }),
       ...(command.length === 0 ? {} : { command, cwd: process.cwd() }),
     }
     const begun = performance.now()

@@ -3,8 +3,9 @@ import { pino } from 'pino'
 import { build as pretty } from 'pino-pretty'
 import { EXIT, HandoverError } from '../errors.js'
 import { Admin, adminSocketPath, Supervisor } from '../supervisor/index.js'
-import type { POLICIES } from '../supervisor/options.js'
+import type { POLICIES, UNSETTLED } from '../supervisor/options.js'
 import { parseDuration } from './duration.js'
+import { parseSize } from './size.js'
 
 export interface RunFlags {
   readonly name: string
@@ -13,7 +14,10 @@ export interface RunFlags {
   readonly drain: string
   readonly freeze: string
   readonly check: string
+  readonly copy: string
   readonly policy: (typeof POLICIES)[number]
+  readonly unsettled: (typeof UNSETTLED)[number]
+  readonly memoryLimit?: string
   readonly json?: boolean
 }
 
@@ -27,7 +31,10 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
     drainMs: parseDuration(flags.drain),
     freezeMs: parseDuration(flags.freeze),
     checkMs: parseDuration(flags.check),
+    copyMs: parseDuration(flags.copy),
     policy: flags.policy,
+    unsettled: flags.unsettled,
+    ...(flags.memoryLimit === undefined ? {} : { memoryLimitBytes: parseSize(flags.memoryLimit) }),
     logger,
   })
   const admin = new Admin(supervisor, path, logger)

@@ -50,6 +50,7 @@ export class Following implements FollowSource, Follower {
   #wake: () => void = () => undefined
   #timer: NodeJS.Timeout | undefined
   #ended: string | undefined
+  #isFirstRound = true
   readonly #pausesMs: number[] = []
 
   /** @param stays why sessions could not move at the freeze. */
@@ -64,6 +65,11 @@ export class Following implements FollowSource, Follower {
       }
     this.#round = new Set([...this.#left].filter(([, { stay }]) => stay === undefined).map(([socket]) => socket))
     sessions.follower = this
+  }
+
+  /** Some have not been tried yet. Later attempts are for who was refused. */
+  get isUnderWay(): boolean {
+    return this.#isFirstRound && this.#ended === undefined && this.#left.size > 0
   }
 
   get size(): number {
@@ -129,6 +135,7 @@ export class Following implements FollowSource, Follower {
     if (this.#left.size === 0 || this.#ended !== undefined) return undefined
     // Time was up before one could be captured.
     if (this.#round.size > 0) return Promise.resolve()
+    this.#isFirstRound = false
     return new Promise((resolve) => {
       this.#wake = resolve
       this.#retryIn(this.#retryMs)

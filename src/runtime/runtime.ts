@@ -150,6 +150,7 @@ export class JoinedRuntime implements Runtime {
       sessions: [...this.#sessions.kinds.values()].map(({ name, size }) => ({ name, count: size })),
       unregistered: this.#unregistered().size,
       followed: this.#followed,
+      following: this.#left?.isUnderWay ?? false,
     })
   }
 

@@ -153,8 +153,10 @@ export function createSink(
       // Those that were active a moment ago go on first; all others wake when they are used.
       parking?.goLive(() => pausesMs.push(nowMs() - frozenAtMs))
       onActive()
-      const pauseMs = quantiles(pausesMs, held.size - pausesMs.length, nowMs() - frozenAtMs)
-      return { sessions: held.size, pauseMs }
+      const sessions = held.size
+      // What is live belongs to the app: its end must not find it remembered here.
+      held.clear()
+      return { sessions, pauseMs: quantiles(pausesMs, sessions - pausesMs.length, nowMs() - frozenAtMs) }
     },
 
     discard() {

@@ -1,5 +1,6 @@
 /** The admin socket's protocol: one request, then events and one answer, each a line of JSON. */
 import * as v from 'valibot'
+import { POLICIES, UNSETTLED } from './options.js'
 
 const path = v.pipe(v.string(), v.minLength(1), v.maxLength(4096))
 
@@ -12,6 +13,8 @@ export const requestSchema = v.variant('verb', [
     node: v.optional(path),
     command: v.optional(v.pipe(v.array(v.pipe(v.string(), v.maxLength(65536))), v.minLength(1), v.maxLength(4096))),
     cwd: v.optional(path),
+    policy: v.optional(v.picklist(POLICIES)),
+    unsettled: v.optional(v.picklist(UNSETTLED)),
   }),
 ])
 export type AdminRequest = v.InferOutput<typeof requestSchema>

@@ -10,6 +10,7 @@ import { binding } from '../sys/binding.js'
 import { descriptorOf } from '../sys/node-internals.js'
 import { type AdminAnswer, type AdminRequest, MAX_LINE, requestSchema } from './admin-protocol.js'
 import { prepareDirectory } from './directory.js'
+import { POLICIES, UNSETTLED } from './options.js'
 import type { Supervisor } from './supervisor.js'
 
 const LOCK_FILE = 'lock'
@@ -123,14 +124,10 @@ export class Admin {
         await this.#supervisor.stop()
         return { stopped: true }
       case 'upgrade': {
-        const { verb: _, ...change } = request
+        const change = v.parse(changeSchema, request)
+        const options = v.parse(optionsSchema, request)
         const onPhase = (phase: { id: number; phase: string }) => say({ event: 'phase', ...phase })
-        this.#supervisor.on('phase', onPhase)
-        try {
-          return await this.#supervisor.upgrade(v.parse(changeSchema, change))
-        } finally {
-          this.#supervisor.removeListener('phase', onPhase)
-        }
+        return this.#supervisor.upgrade(change, { ...options, onPhase })
       }
     }
   }
@@ -141,6 +138,10 @@ const changeSchema = v.object({
   node: v.exactOptional(v.string()),
   command: v.exactOptional(v.array(v.string())),
   cwd: v.exactOptional(v.string()),
+})
+const optionsSchema = v.object({
+  policy: v.exactOptional(v.picklist(POLICIES)),
+  unsettled: v.exactOptional(v.picklist(UNSETTLED)),
 })
 
 function isSameFile(descriptor: number, path: string): boolean {

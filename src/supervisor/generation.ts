@@ -35,6 +35,12 @@ export class Generation extends EventEmitter<GenerationEvents> {
   readonly release: Release
   readonly startedAtMs = nowMs()
   state: GenerationState = 'starting'
+  /** When its drain is over (nowMs); undefined before it drains. */
+  drainUntilMs: number | undefined
+  /** All that it served has a successor: its end is no loss of theirs. */
+  hasHandedOver = false
+  /** What it last said it serves. */
+  lastStatus: Status | undefined
   /** How the process ended, in words; undefined while it lives. */
   ending: string | undefined
   readonly #child: ChildProcess
@@ -49,6 +55,8 @@ export class Generation extends EventEmitter<GenerationEvents> {
 
   constructor(number: number, release: Release, role: 'first' | 'successor') {
     super()
+    // Each request that waits for an answer waits for the end, too; there is no bound of ten to either.
+    this.setMaxListeners(0)
     this.number = number
     this.release = release
     this.#role = role
@@ -95,6 +103,19 @@ export class Generation extends EventEmitter<GenerationEvents> {
   /** The kernel's word; `alive` follows it when the loop turns. */
   get hasExited(): boolean {
     return this.#pidfd === undefined || binding().poll([this.#pidfd], [POLLIN], 0)[0] !== 0
+  }
+
+  /** Milliseconds until the end of its drain; null when it does not drain. */
+  get drainLeftMs(): number | null {
+    return this.state === 'draining' && this.drainUntilMs !== undefined
+      ? Math.max(0, this.drainUntilMs - nowMs())
+      : null
+  }
+
+  /** Its successor serves, or has served: it has until then for what could not move. */
+  drains(untilMs: number): void {
+    this.drainUntilMs = untilMs
+    if (this.alive) this.state = 'draining'
   }
 
   /** For the other side of a transfer. Stays this object's. */
@@ -180,6 +201,7 @@ export class Generation extends EventEmitter<GenerationEvents> {
         this.emit('drained', message.fields)
         return
       case 'status':
+        this.lastStatus = message.fields
         this.#answers.get(message.fields.request)?.(message.fields)
         return
     }

@@ -2,6 +2,9 @@
 
 export type Outcome = 'committed' | 'refused' | 'failed'
 
+/** 'nobody': the predecessor is gone, or there was none; what was in force before is started again. */
+export type Serves = 'successor' | 'predecessor' | 'nobody'
+
 /** One side of an upgrade. `pid` is null when the process never came up. */
 export interface Side {
   readonly generation: number
@@ -26,13 +29,23 @@ export interface PhaseDuration {
   readonly durationMs: number
 }
 
+/** A predecessor of an earlier upgrade that still serves what could not move. */
+export interface Draining {
+  readonly generation: number
+  /** Until its deadline, in milliseconds. */
+  readonly leftMs: number
+}
+
 export interface UpgradeResult {
   /** Counts the upgrades of this supervisor, from 1. */
   readonly id: number
   readonly outcome: Outcome
+  /** Who serves from the instant it was decided. */
+  readonly serves: Serves
   readonly startedAt: string
   /** Command to the end of the drain. */
   readonly durationMs: number
+  /** Who served; when nobody did, a reason says so, and this is who served or was to serve last. */
   readonly from: Side
   readonly to: Side
   readonly sessions: {
@@ -53,6 +66,8 @@ export interface UpgradeResult {
     readonly pauseMs: { readonly p50: number; readonly p99: number; readonly max: number } | null
   }
   readonly phases: readonly PhaseDuration[]
-  /** The listening sockets by name, with the kernel's cookie (decimal) seen in both generations. */
+  /** The listening sockets by name when it was decided, with the kernel's cookie (decimal) seen in both generations. */
   readonly listeners: readonly { readonly name: string; readonly address: string; readonly cookie: string }[]
+  /** The other generations that were draining when it was decided. */
+  readonly draining: readonly Draining[]
 }

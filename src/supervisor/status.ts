@@ -7,18 +7,33 @@ import type { UpgradePhase } from './upgrade.js'
 export interface GenerationStatus extends Side {
   readonly state: GenerationState
   readonly uptimeMs: number
+  /** Until the deadline of its drain; null when it does not drain. */
+  readonly drainLeftMs: number | null
   /** Live sessions by kind; null when the runtime did not answer. */
   readonly sessions: Readonly<Record<string, number>> | null
   /** Open connections that are not sessions; null when the runtime did not answer. */
   readonly unregistered: number | null
 }
 
+/** An upgrade that has not ended: at most one before its commit, and any number that drain. */
+export interface UpgradeStatus {
+  readonly id: number
+  readonly phase: UpgradePhase
+  /** Numbers of the generations. */
+  readonly from: number
+  readonly to: number
+}
+
 export interface SupervisorStatus {
   readonly pid: number
   readonly uptimeMs: number
+  /** The phase of the newest upgrade that has not ended; null when all have. In 'drain' the next one may begin. */
   readonly upgrading: UpgradePhase | null
+  /** The oldest first. */
+  readonly upgrades: readonly UpgradeStatus[]
   readonly generations: readonly GenerationStatus[]
   readonly listeners: readonly { readonly name: string; readonly address: string; readonly cookie: string }[]
+  /** The newest upgrade that has ended: none that began before it ends later in its place. */
   readonly lastUpgrade: UpgradeResult | null
 }
 
@@ -31,6 +46,7 @@ export async function generationStatus(generation: Generation): Promise<Generati
     ...generation.side,
     state: generation.state,
     uptimeMs: nowMs() - generation.startedAtMs,
+    drainLeftMs: generation.drainLeftMs,
     sessions: said === undefined ? null : Object.fromEntries(said.sessions.map(({ name, count }) => [name, count])),
     unregistered: said?.unregistered ?? null,
   }

@@ -2,21 +2,21 @@
 import { EventEmitter } from 'node:events'
 import { HandoverError, messageOf } from '../errors.js'
 import { nowMs } from '../sys/clock.js'
-import { Backoff } from './backoff.js'
 import { Generation } from './generation.js'
 import { Listeners } from './listeners.js'
-import { type Settings, type SupervisorOptions, settingsOf } from './options.js'
+import { checkSettings, type Settings, type SupervisorOptions, settingsOf, type UpgradeOptions } from './options.js'
 import { checkRelease, describeRelease, nextRelease, type Release } from './release.js'
 import type { UpgradeResult } from './result.js'
+import { Starts } from './starts.js'
 import { generationStatus, type SupervisorStatus } from './status.js'
-import { runUpgrade, type UpgradePhase } from './upgrade.js'
+import { Upgrade, type UpgradePhase } from './upgrade.js'
 
 export interface SupervisorEvents {
   /** A generation serves. */
   serving: [{ generation: number; pid: number | null }]
   /** The serving runtime ended unasked; it is started again after `delayMs`. */
   crashed: [{ generation: number; reason: string; delayMs: number }]
-  /** Where an upgrade stands. */
+  /** Where an upgrade stands. Several may be in 'drain' at once. */
   phase: [{ id: number; phase: UpgradePhase }]
   upgraded: [UpgradeResult]
   /** The runtime crashed too often, and nobody serves. */
@@ -28,25 +28,37 @@ export interface SupervisorEvents {
 export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #settings: Settings
   readonly #listeners = new Listeners()
-  readonly #backoff: Backoff
   readonly #startedAtMs = nowMs()
   readonly #generations = new Set<Generation>()
+  /** Not ended: at most one before its commit, and any number that drain, the oldest first. */
+  readonly #upgrades = new Set<Upgrade>()
+  readonly #starts: Starts
   #release: Release
   #serving: Generation | undefined
+  /** Who serves, or served or was to serve last. */
+  #latest: Generation | undefined
   #generationCount = 0
   #upgradeCount = 0
-  #upgrading: { phase: UpgradePhase; readonly successor: Generation; readonly done: Promise<UpgradeResult> } | undefined
   #lastUpgrade: UpgradeResult | null = null
   #stopping: Promise<void> | undefined
-  #retry: NodeJS.Timeout | undefined
 
-  /** @throws HandoverError HANDOVER_USAGE when the release names no command. */
+  /** @throws HandoverError HANDOVER_USAGE when the release names no command, or an option is not what it may be. */
   constructor(options: SupervisorOptions) {
     super()
     checkRelease(options.release)
     this.#settings = settingsOf(options)
     this.#release = options.release
-    this.#backoff = new Backoff(this.#settings.maxCrashes)
+    this.#starts = new Starts({
+      settings: this.#settings,
+      listeners: this.#listeners,
+      spawn: () => {
+        this.#latest = this.#spawn(this.#release, 'first')
+        return this.#latest
+      },
+      onServes: (generation) => this.#serves(generation),
+      onCrashed: (crash) => this.emit('crashed', crash),
+      onGaveUp: (error) => this.emit('gaveUp', error),
+    })
   }
 
   /**
@@ -59,88 +71,136 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       this.once('serving', () => resolve())
       this.once('gaveUp', reject)
       this.once('stopped', () => reject(new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')))
-      this.#startFirst()
+      this.#starts.begin()
     })
   }
 
   /**
-   * Starts the release as it is on disk now (or what `change` names) and moves everything into it. Resolves when the
-   * predecessor is gone, whatever the outcome.
+   * Starts the release as it is on disk now (or what `change` names) and moves everything into it; when nobody serves, it
+   * is started at once. Resolves when the predecessor is gone, whatever the outcome; the next upgrade may begin at commit.
    * @throws HandoverError HANDOVER_BUSY, HANDOVER_USAGE
    */
-  async upgrade(change: Partial<Release> = {}): Promise<UpgradeResult> {
-    const release = nextRelease(this.#release, change)
-    const predecessor = this.#serving
-    if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor is stopping')
-    if (this.#upgrading !== undefined)
-      throw new HandoverError(
-        'HANDOVER_BUSY',
-        `upgrade ${this.#upgradeCount} is in progress (${this.#upgrading.phase})`,
-      )
-    if (predecessor === undefined)
-      throw new HandoverError('HANDOVER_BUSY', 'no runtime serves yet: it is being started')
-    const id = ++this.#upgradeCount
-    this.#settings.logger.info({ upgrade: id, command: describeRelease(release) }, 'upgrade begins')
-    const successor = this.#spawn(release, 'successor')
-    const done = runUpgrade({
-      id,
-      predecessor,
-      successor,
-      listeners: this.#listeners,
-      settings: this.#settings,
-      onPhase: (phase) => {
-        if (this.#upgrading !== undefined) this.#upgrading.phase = phase
-        this.emit('phase', { id, phase })
-      },
-      onCommitted: () => {
-        this.#release = release
-        this.#serves(successor)
-      },
-    })
-    this.#upgrading = { phase: 'spawn', successor, done }
-    const result = await done
-    this.#upgrading = undefined
-    this.#lastUpgrade = result
-    const { outcome, sessions, reasons, pauseMs } = result
+  async upgrade(change: Partial<Release> = {}, options: UpgradeOptions = {}): Promise<UpgradeResult> {
+    nextRelease(this.#release, change)
+    checkSettings(options)
+    this.#mustBeFree()
+    const hasMadeRoom = await this.#starts.makeRoom()
+    this.#mustBeFree()
+    const upgrade = this.#begin(nextRelease(this.#release, change), options, hasMadeRoom)
+    const result = await upgrade.run().finally(() => this.#upgrades.delete(upgrade))
+    if (result.id > (this.#lastUpgrade?.id ?? 0)) this.#lastUpgrade = result
+    const { id, outcome, sessions, reasons, pauseMs } = result
     this.#settings.logger[outcome === 'committed' ? 'info' : 'warn'](
       { upgrade: id, outcome, sessions, pauseMs, reasons },
       'upgrade ended',
     )
     this.emit('upgraded', result)
-    // The predecessor may have died of it.
-    if (this.#serving?.alive === false) this.#crashed(this.#serving)
     return result
   }
 
   async status(): Promise<SupervisorStatus> {
     const generations = await Promise.all([...this.#generations].map(generationStatus))
+    const upgrades = [...this.#upgrades].map(({ id, phase, predecessor, successor }) => ({
+      id,
+      phase,
+      from: predecessor.number,
+      to: successor.number,
+    }))
     return {
       pid: process.pid,
       uptimeMs: nowMs() - this.#startedAtMs,
-      upgrading: this.#upgrading?.phase ?? null,
+      upgrading: upgrades.at(-1)?.phase ?? null,
+      upgrades,
       generations,
       listeners: this.#listeners.list(),
       lastUpgrade: this.#lastUpgrade,
     }
   }
 
-  /** Gives up an upgrade that is not committed, stops the runtime (SIGTERM, and after the drain time SIGKILL), closes the listeners. */
+  /**
+   * Gives up an upgrade that is not committed, stops all runtimes at once, those that drain too (SIGTERM, and after the
+   * drain time SIGKILL), closes the listeners. Upgrades resolve with what has become of them before it does.
+   */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop()
     return this.#stopping
   }
 
   async #stop(): Promise<void> {
-    clearTimeout(this.#retry)
+    this.#starts.stop()
     this.#settings.logger.info({}, 'stopping')
-    if (this.#upgrading !== undefined) {
-      const { successor, done } = this.#upgrading
-      if (successor !== this.#serving) await successor.kill()
-      await done
+    const { drainMs } = this.#settings
+    const ended = new Set<Generation>()
+    const ends: Promise<void>[] = []
+    for (const upgrade of this.#upgrades) {
+      ended.add(upgrade.isDecided ? upgrade.predecessor : upgrade.successor)
+      ends.push(upgrade.stop(drainMs))
     }
-    await Promise.all([...this.#generations].map((generation) => generation.stop(this.#settings.drainMs)))
+    for (const generation of this.#generations) if (!ended.has(generation)) ends.push(generation.stop(drainMs))
+    await Promise.all(ends)
     this.#listeners.closeAll()
     this.emit('stopped')
+  }
+
+  #mustBeFree(): void {
+    const undecided = this.#undecided()
+    if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor is stopping')
+    if (undecided !== undefined)
+      throw new HandoverError('HANDOVER_BUSY', `upgrade ${undecided.id} is in progress (${undecided.phase})`)
+    if (this.#latest === undefined)
+      throw new HandoverError('HANDOVER_BUSY', 'no runtime serves yet: start() has not been called')
+  }
+
+  #undecided(): Upgrade | undefined {
+    return [...this.#upgrades].find(({ isDecided }) => !isDecided)
+  }
+
+  #begin(release: Release, { policy, unsettled, onPhase }: UpgradeOptions, hasMadeRoom: boolean): Upgrade {
+    const predecessor = this.#serving ?? (this.#latest as Generation)
+    const nobodyServes = this.#serving === undefined
+    const goOn = this.#starts.yield(hasMadeRoom)
+    const id = ++this.#upgradeCount
+    this.#settings.logger.info({ upgrade: id, command: describeRelease(release) }, 'upgrade begins')
+    let successor: Generation
+    try {
+      successor = this.#spawn(release, nobodyServes ? 'first' : 'successor')
+    } catch (error) {
+      goOn()
+      throw error
+    }
+    const upgrade = new Upgrade({
+      id,
+      predecessor,
+      successor,
+      nobodyServes: nobodyServes
+        ? `generation ${predecessor.number} ${hasMadeRoom ? 'was only starting' : predecessor.ending}`
+        : undefined,
+      listeners: this.#listeners,
+      settings: {
+        ...this.#settings,
+        policy: policy ?? this.#settings.policy,
+        unsettled: unsettled ?? this.#settings.unsettled,
+      },
+      generations: () => this.#generations,
+      onPhase: (phase) => {
+        onPhase?.({ id, phase })
+        this.emit('phase', { id, phase })
+      },
+      onDecided: (serves) => {
+        if (serves === 'successor') {
+          this.#release = release
+          // The crashes in a row were those of another release.
+          if (nobodyServes) this.#starts.forgive()
+          this.#serves(successor)
+        } else if (nobodyServes) goOn()
+        else if (serves === 'nobody') this.#crashed(predecessor.hasHandedOver ? successor : predecessor)
+      },
+      isKnown: async (generation) => {
+        await Promise.all([...this.#upgrades].map((each) => each.predecessor === generation && each.decided))
+      },
+    })
+    this.#upgrades.add(upgrade)
+    return upgrade
   }
 
   #spawn(release: Release, role: 'first' | 'successor'): Generation {
@@ -156,40 +216,14 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     return generation
   }
 
-  #startFirst(): void {
-    const generation = this.#spawn(this.#release, 'first')
-    const { readyTimeoutMs, logger } = this.#settings
-    const timer = setTimeout(() => {
-      logger.error(
-        { generation: generation.number, readyTimeoutMs },
-        'the runtime was not ready in time: it must call join() and await ready()',
-      )
-      generation.signal('SIGKILL')
-    }, readyTimeoutMs)
-    generation.once('ready', () => generation.send('activate', {}))
-    let served = false
-    generation.once('active', ({ listeners }) => {
-      served = true
-      clearTimeout(timer)
-      this.#listeners.commit(generation.number, listeners)
-      this.#serves(generation)
-    })
-    generation.once('exit', () => {
-      clearTimeout(timer)
-      if (served) return
-      this.#listeners.abort(generation.number)
-      this.#crashed(generation)
-    })
-  }
-
   #serves(generation: Generation): void {
     this.#serving = generation
+    this.#latest = generation
     const { pid, release, node } = generation.side
     this.#settings.logger.info({ generation: generation.number, pid, release, node }, 'serving')
     const onExit = () => {
-      // The end of a predecessor is judged with its upgrade; a successor that serves is not waited for by a drain.
-      const isJudgedLater = this.#upgrading !== undefined && this.#upgrading.successor !== generation
-      if (generation === this.#serving && !isJudgedLater) this.#crashed(generation)
+      // The end of the predecessor of an upgrade is judged when that is decided.
+      if (generation === this.#serving && this.#undecided()?.predecessor !== generation) this.#crashed(generation)
     }
     this.emit('serving', { generation: generation.number, pid })
     if (generation.alive) generation.once('exit', onExit)
@@ -198,23 +232,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   #crashed(generation: Generation): void {
     this.#serving = undefined
-    if (this.#stopping !== undefined) return
-    const reason = generation.ending ?? 'is gone'
-    const delayMs = this.#backoff.next(nowMs())
-    if (delayMs === undefined) {
-      const error = new HandoverError(
-        'HANDOVER_CRASHED',
-        `the runtime crashed ${this.#settings.maxCrashes} times in a row; the last one ${reason}`,
-      )
-      this.#settings.logger.error({ generation: generation.number, reason }, error.message)
-      this.emit('gaveUp', error)
-      return
-    }
-    this.#settings.logger.error(
-      { generation: generation.number, reason, delayMs },
-      'the runtime crashed and is started again',
-    )
-    this.emit('crashed', { generation: generation.number, reason, delayMs })
-    this.#retry = setTimeout(() => this.#startFirst(), delayMs)
+    this.#latest = generation
+    this.#starts.again(generation.number, generation.ending ?? 'is gone')
   }
 }

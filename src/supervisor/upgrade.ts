@@ -1,135 +1,191 @@
-/** One upgrade, from the start of the successor to the end of the predecessor. Never throws: it ends with a result. */
+/**
+ * One upgrade: the successor's start, the transaction, and from there the drain of its predecessor, while the next upgrade
+ * may begin. Never throws: it ends with a result.
+ */
 import { messageOf } from '../errors.js'
 import { binding } from '../sys/binding.js'
 import { closeAll } from '../sys/channel.js'
 import { nowMs } from '../sys/clock.js'
-import type { Generation, GenerationEvents, Status } from './generation.js'
+import { Account, type Decision } from './account.js'
+import { memoryShortages } from './budget.js'
+import { drain } from './drain.js'
+import { Facts } from './facts.js'
+import type { Generation } from './generation.js'
 import type { Listeners } from './listeners.js'
-import { EXIT_GRACE_MS, type Settings } from './options.js'
-import type { Outcome, PhaseDuration, Reason, UpgradeResult } from './result.js'
+import type { Settings } from './options.js'
+import type { Serves, UpgradeResult } from './result.js'
+
+/** SIGTERM does not wait longer than this for a runtime to say how many it still serves. */
+/** How often it is asked whether sessions still follow. */
+const FOLLOWING_EVERY_MS = 20
+const LAST_ASK_MS = 250
 
 export type UpgradePhase = 'spawn' | 'transfer' | 'drain'
 
-export interface Upgrade {
+export interface UpgradeContext {
+  readonly id: number
+  /** Who serves, or, when nobody does, who did or was to do so last. */
+  readonly predecessor: Generation
+  readonly successor: Generation
+  /** Why nobody serves: the successor is then started as first generation. */
+  readonly nobodyServes: string | undefined
+  readonly listeners: Listeners
+  readonly settings: Settings
+  /** All generations there are now. */
+  generations(): Iterable<Generation>
+  onPhase(phase: UpgradePhase): void
+  /** Called once, at the instant it is known who serves from now on. */
+  onDecided(serves: Serves): void
+  /** Resolves when it is known whether all that this generation served has been handed over. */
+  isKnown(generation: Generation): Promise<void>
+}
+
+export class Upgrade {
   readonly id: number
   readonly predecessor: Generation
   readonly successor: Generation
-  readonly listeners: Listeners
-  readonly settings: Settings
-  onPhase(phase: UpgradePhase): void
-  /** The successor serves; the predecessor drains. */
-  onCommitted(): void
-}
-
-/** What both sides have said. Kept as it comes in, whatever is being waited for: "drained" may overtake "active". */
-interface Facts {
-  ready?: true
-  active?: GenerationEvents['active'][0]
-  committed?: GenerationEvents['committed'][0]
-  drained?: GenerationEvents['drained'][0]
-  abortedBy: { predecessor?: GenerationEvents['aborted'][0]; successor?: GenerationEvents['aborted'][0] }
-}
-
-export async function runUpgrade(upgrade: Upgrade): Promise<UpgradeResult> {
-  const run = new Run(upgrade)
-  try {
-    return await run.run()
-  } finally {
-    run.close()
-  }
-}
-
-class Run {
-  readonly #upgrade: Upgrade
-  readonly #startedAt = new Date().toISOString()
-  readonly #startedAtMs = nowMs()
-  readonly #facts: Facts = { abortedBy: {} }
-  readonly #reasons: Reason[] = []
-  readonly #undo: (() => void)[] = []
-  #spawnMs = 0
-  #drainMs = 0
-  #dropped = 0
-  /** Where only the successor can say it. */
-  #followed = 0
-  /** What the predecessor last said it has. */
-  #before: Status | undefined
+  readonly #context: UpgradeContext
+  readonly #facts: Facts
+  readonly #account = new Account()
+  readonly #decided: Promise<void>
+  #resolveDecided: () => void = () => undefined
+  #ended: Promise<UpgradeResult> | undefined
+  #phase: UpgradePhase = 'spawn'
+  #isDecided = false
+  /** Who is lost from here on is lost to the stop. */
+  #isStopped = false
+  #aliveAtStop = false
   #isLossNoted = false
-  #wake: () => void = () => undefined
 
-  constructor(upgrade: Upgrade) {
-    this.#upgrade = upgrade
-    const { predecessor, successor } = upgrade
-    const facts = this.#facts
-    this.#follow(successor, 'ready', () => (facts.ready = true))
-    this.#follow(successor, 'active', (said) => (facts.active = said))
-    this.#follow(successor, 'aborted', (said) => (facts.abortedBy.successor = said))
-    this.#follow(successor, 'exit', () => undefined)
-    this.#follow(predecessor, 'committed', (said) => (facts.committed = said))
-    this.#follow(predecessor, 'aborted', (said) => (facts.abortedBy.predecessor = said))
-    this.#follow(predecessor, 'drained', (said) => (facts.drained = said))
-    this.#follow(predecessor, 'exit', () => undefined)
+  constructor(context: UpgradeContext) {
+    this.#context = context
+    this.id = context.id
+    this.predecessor = context.predecessor
+    this.successor = context.successor
+    this.#facts = new Facts(context.predecessor, context.successor)
+    this.#decided = new Promise((resolve) => {
+      this.#resolveDecided = resolve
+    })
   }
 
-  close(): void {
-    for (const step of this.#undo.splice(0)) step()
+  get phase(): UpgradePhase {
+    return this.#phase
   }
 
-  async run(): Promise<UpgradeResult> {
-    const { predecessor, successor, onPhase, onCommitted, listeners } = this.#upgrade
+  /** From here on the next one may begin. */
+  get isDecided(): boolean {
+    return this.#isDecided
+  }
+
+  get decided(): Promise<void> {
+    return this.#decided
+  }
+
+  run(): Promise<UpgradeResult> {
+    this.#ended ??= this.#run()
+    return this.#ended
+  }
+
+  async #run(): Promise<UpgradeResult> {
+    const { nobodyServes } = this.#context
+    this.#enter('spawn')
+    if (nobodyServes === undefined) void this.#askBefore()
+    else this.#account.note(`nobody served: ${nobodyServes}`)
+    const decision = await this.#untilDecided()
+    if (this.#phase === 'drain') await this.#drain()
+    this.#facts.close()
+    return this.#account.result(this.id, this.#facts, decision)
+  }
+
+  /** Before it is decided: gives it up. Afterwards: ends the drain, SIGTERM and after `graceMs` SIGKILL. Resolves when it has ended. */
+  async stop(graceMs: number): Promise<void> {
+    if (this.#isDecided) this.#noteSuccessor()
+    this.#aliveAtStop = this.predecessor.alive
+    this.#isStopped = true
+    if (!this.#isDecided) await this.successor.kill()
+    else {
+      // Only it knows how many it still serves, and SIGTERM may be the end of it.
+      await this.predecessor.ask(LAST_ASK_MS)
+      await this.predecessor.stop(graceMs)
+    }
+    await this.#ended
+  }
+
+  #enter(phase: UpgradePhase): void {
+    this.#phase = phase
+    this.#context.onPhase(phase)
+  }
+
+  async #untilDecided(): Promise<Decision> {
+    const { nobodyServes, listeners, settings, onDecided } = this.#context
+    const { predecessor, successor } = this
     const from = predecessor.side
-    onPhase('spawn')
-    void this.#askBefore()
-    if (await this.#becomesReady()) {
-      onPhase('transfer')
-      await this.#transfer()
+    if ((await this.#becomesReady()) && (await this.#hasRoom())) {
+      if (nobodyServes === undefined) await this.#transfer()
+      else await this.#activate()
     }
     const to = successor.side
-    if (this.#facts.active !== undefined) {
-      listeners.commit(successor.number, this.#facts.active.listeners)
-      onCommitted()
-      onPhase('drain')
-      await this.#drain()
-    } else {
-      await this.#end(successor)
-      // Handed over, and its taker gone: the predecessor has nothing left to serve with.
-      if (this.#facts.committed !== undefined) await this.#drain()
-      else if (!predecessor.alive) this.#noteLost('before the transfer was complete')
+    const { active } = this.#facts
+    if (active !== undefined) listeners.commit(successor.number, active.listeners)
+    else {
+      await this.#end()
+      if (this.#isStopped) this.#account.fail('the supervisor was stopped before the upgrade was committed')
       listeners.abort(successor.number)
+      if (!predecessor.alive && this.#facts.committed === undefined) this.#noteLost('before the transfer was complete')
     }
-    return this.#result(from, to)
-  }
-
-  /** What it died of is said in every case: its end may be known to the kernel, or to the predecessor, before it is here. */
-  async #end(successor: Generation): Promise<void> {
-    if (!successor.alive) return
-    const hadExited = successor.hasExited
-    await successor.kill()
-    const endedByItself = hadExited || !successor.ending?.includes('SIGKILL')
-    if (endedByItself && this.#facts.abortedBy.predecessor?.outcome === 'failed')
-      this.#fail(`the successor ${successor.ending}`)
+    const hasHandedOver = this.#facts.committed !== undefined || (active !== undefined && !this.#isLossNoted)
+    if (nobodyServes === undefined && hasHandedOver) {
+      predecessor.hasHandedOver = true
+      predecessor.drains(nowMs() + settings.drainMs)
+    }
+    // Handed over, and its taker gone: the predecessor has nothing left to serve with.
+    const stays = predecessor.alive && !hasHandedOver
+    const serves = active !== undefined ? 'successor' : stays ? 'predecessor' : 'nobody'
+    const decision = { serves, from, to, listeners: listeners.list(), draining: this.#others() } as const
+    this.#isDecided = true
+    if (nobodyServes === undefined && (active !== undefined || hasHandedOver)) this.#enter('drain')
+    onDecided(serves)
+    this.#resolveDecided()
+    return decision
   }
 
   async #becomesReady(): Promise<boolean> {
-    const { successor, settings } = this.#upgrade
+    const { readyTimeoutMs } = this.#context.settings
+    const { successor } = this
     const begunMs = nowMs()
-    await this.#until(settings.readyTimeoutMs, () => this.#facts.ready === true || !successor.alive)
-    this.#spawnMs = nowMs() - begunMs
+    await this.#facts.until(readyTimeoutMs, () => this.#facts.ready || !successor.alive)
+    this.#account.spend('spawn', begunMs)
     if (!successor.alive) this.#fail(`the successor ${successor.ending} before it was ready`)
     else if (!this.#facts.ready)
-      this.#fail(
-        `the successor was not ready within ${settings.readyTimeoutMs} ms: it must call join() and await ready()`,
-      )
-    return successor.alive && this.#facts.ready === true
+      this.#fail(`the successor was not ready within ${readyTimeoutMs} ms: it must call join() and await ready()`)
+    return successor.alive && this.#facts.ready
+  }
+
+  /** The memory for both is there, or nothing can be said of it. */
+  async #hasRoom(): Promise<boolean> {
+    const { settings, nobodyServes, generations } = this.#context
+    const { predecessor, successor } = this
+    const [before, after] = [predecessor.side.pid, successor.side.pid]
+    if (nobodyServes !== undefined || !predecessor.alive || before === null || after === null) return true
+    const others = [...generations()].filter((each) => each !== predecessor && each !== successor && each.alive)
+    const pids = others.flatMap(({ side: { pid } }) => (pid === null ? [] : [pid]))
+    const short = await memoryShortages(before, after, pids, settings.memoryLimitBytes)
+    if (short === undefined && predecessor.alive && successor.alive)
+      settings.logger.warn({ upgrade: this.id }, 'the memory of the runtimes could not be measured')
+    if (short === undefined || short.length === 0) return true
+    this.#account.refuse(short)
+    return false
   }
 
   async #transfer(): Promise<void> {
-    const { predecessor, successor, settings } = this.#upgrade
-    const { abortedBy } = this.#facts
+    const { settings } = this.#context
+    const { predecessor, successor } = this
+    const facts = this.#facts
+    this.#enter('transfer')
     await this.#askBefore()
     if (!predecessor.alive) {
       this.#noteLost('before the transfer')
-      successor.send('activate', {})
-      await this.#until(settings.checkMs, () => this.#facts.active !== undefined || !successor.alive)
+      await this.#activate()
       return
     }
     if (!successor.alive) {
@@ -137,6 +193,9 @@ class Run {
       this.#fail(`the successor ${successor.ending} before the transfer`)
       return
     }
+    await this.#untilFollowed()
+    // Of a transfer before this one that was not waited for to the end.
+    facts.abortedBy = {}
     try {
       this.#connect()
     } catch (error) {
@@ -145,25 +204,48 @@ class Run {
     }
     // The predecessor's word is the end. Without a predecessor the successor's is: it has it all, or gives up.
     const ended = () =>
-      this.#facts.active !== undefined ||
-      (predecessor.alive ? abortedBy.predecessor !== undefined : abortedBy.successor !== undefined) ||
-      (!successor.alive && (this.#facts.committed !== undefined || !predecessor.alive))
+      facts.active !== undefined ||
+      (predecessor.alive ? facts.abortedBy.predecessor !== undefined : facts.abortedBy.successor !== undefined) ||
+      (!successor.alive && (facts.committed !== undefined || !predecessor.alive))
     // Every wait of the transaction is bounded by these; past their sum something has come to a stop for good.
-    const limitMs = settings.checkMs + settings.freezeMs * 6
-    if (!(await this.#until(limitMs, ended))) {
+    const limitMs = settings.checkMs * 2 + settings.copyMs + settings.freezeMs * 6
+    if (!(await facts.until(limitMs, ended))) {
       this.#fail(`the transfer did not end within ${limitMs} ms`)
       await successor.kill()
-      await this.#until(settings.freezeMs, () => abortedBy.predecessor !== undefined || !predecessor.alive)
+      await facts.until(settings.freezeMs, () => facts.abortedBy.predecessor !== undefined || !predecessor.alive)
     }
-    const { active, committed } = this.#facts
-    if (active !== undefined || committed !== undefined) return
+    if (facts.active !== undefined || facts.committed !== undefined) return
     if (!predecessor.alive) this.#noteLost('before the transfer was complete')
     if (!successor.alive) this.#fail(`the successor ${successor.ending}`)
   }
 
+  /** What still follows into the predecessor from the one before it comes first: it would be left behind with that one. */
+  async #untilFollowed(): Promise<void> {
+    const { settings, generations } = this.#context
+    const untilMs = nowMs() + settings.drainMs
+    const isFollowing = async () => {
+      const draining = [...generations()].filter((each) => each.state === 'draining' && each !== this.predecessor)
+      const said = await Promise.all(draining.map((each) => each.ask(settings.checkMs)))
+      return said.some((status) => status?.following === true)
+    }
+    while (nowMs() < untilMs && this.predecessor.alive && this.successor.alive && (await isFollowing()))
+      await new Promise((resolve) => setTimeout(resolve, FOLLOWING_EVERY_MS))
+  }
+
+  /** There is nobody to take over from. */
+  async #activate(): Promise<void> {
+    const { checkMs } = this.#context.settings
+    const { successor } = this
+    successor.send('activate', {})
+    await this.#facts.until(checkMs, () => this.#facts.active !== undefined || !successor.alive)
+    if (this.#facts.active !== undefined) return
+    const ending = successor.ending ?? `did not serve within ${checkMs} ms`
+    this.#fail(`the successor ${ending}, with nobody to take over from`)
+  }
+
   /** Gives both sides an end of a new channel, the other's pidfd, and the token only one of them can have. */
   #connect(): void {
-    const { predecessor, successor, settings } = this.#upgrade
+    const { predecessor, successor } = this
     const made: number[] = []
     const pair = () => {
       const ends = binding().socketpair()
@@ -174,7 +256,7 @@ class Run {
       const [ours, theirs] = pair()
       const [token, source] = pair()
       binding().send(source, Buffer.of(1), [])
-      const { checkMs, freezeMs, drainMs, policy, copyMs, unsettled } = settings
+      const { checkMs, freezeMs, drainMs, policy, copyMs, unsettled } = this.#context.settings
       const fields = { checkMs, freezeMs, drainMs, policy, copyMs, unsettled }
       successor.send('transfer', { side: 'successor', ...fields }, [theirs, predecessor.pidfd, token])
       predecessor.send('transfer', { side: 'predecessor', ...fields }, [ours, successor.pidfd, token])
@@ -183,144 +265,61 @@ class Run {
     }
   }
 
+  /** What it died of is said in every case: its end may be known to the kernel, or to the predecessor, before it is here. */
+  async #end(): Promise<void> {
+    const { successor } = this
+    if (!successor.alive) return
+    const hadExited = successor.hasExited
+    await successor.kill()
+    const endedByItself = hadExited || !successor.ending?.includes('SIGKILL')
+    if (endedByItself && this.#facts.abortedBy.predecessor?.outcome === 'failed')
+      this.#fail(`the successor ${successor.ending}`)
+  }
+
+  async #drain(): Promise<void> {
+    const { predecessor, successor } = this
+    const { settings, isKnown } = this.#context
+    await drain(predecessor, successor, this.#facts, this.#account, settings, {
+      isLossNoted: this.#isLossNoted,
+      isStopped: () => this.#isStopped,
+    })
+    // It may have handed over in its turn, and died of it: that is known once that upgrade is decided.
+    if (!successor.alive) await isKnown(successor)
+    this.#noteSuccessor()
+  }
+
+  #noteSuccessor(): void {
+    const { successor } = this
+    if (successor.alive || successor.hasHandedOver || this.#isStopped) return
+    this.#account.drop(`the successor ${successor.ending} after commit`, this.#account.moved(this.#facts))
+  }
+
+  /** What it has before it gives it away, for what is lost should it die. */
   async #askBefore(): Promise<void> {
-    const { predecessor, settings } = this.#upgrade
-    this.#before = (await predecessor.ask(settings.checkMs)) ?? this.#before
+    await this.predecessor.ask(this.#context.settings.checkMs)
   }
 
   /** All that the predecessor had is gone with it. */
   #noteLost(when: string): void {
-    if (this.#isLossNoted) return
-    const before = this.#before
-    const sessions = before?.sessions.reduce((sum, kind) => sum + kind.count, 0) ?? 0
+    if (this.#isLossNoted || this.#aliveAtStop || this.#context.nobodyServes !== undefined) return
     this.#isLossNoted = true
-    this.#drop(
-      `the predecessor ${this.#upgrade.predecessor.ending} ${when}`,
-      before === undefined ? 1 : before.unregistered + sessions,
+    const { lastStatus, ending } = this.predecessor
+    const sessions = lastStatus?.sessions.reduce((sum, kind) => sum + kind.count, 0) ?? 0
+    this.#account.drop(
+      `the predecessor ${ending} ${when}`,
+      lastStatus === undefined ? 1 : lastStatus.unregistered + sessions,
     )
   }
 
-  #drop(reason: string, count: number): void {
-    this.#dropped += count
-    if (count > 0) this.#reasons.push({ of: 'dropped', reason, count })
-  }
-
-  /** The predecessor serves what could not move, and goes. */
-  async #drain(): Promise<void> {
-    const { predecessor, settings } = this.#upgrade
-    const begunMs = nowMs()
-    // A connection closed at the deadline still has a second to end politely, hence the margin.
-    await this.#until(settings.drainMs + EXIT_GRACE_MS, () => this.#facts.drained !== undefined || !predecessor.alive)
-    if (this.#facts.drained === undefined && !this.#isLossNoted) {
-      const ending = predecessor.ending ?? 'did not end its drain'
-      // Only the predecessor knew how many were left; how many there were before is the nearest.
-      this.#drop(
-        `the predecessor ${ending}: connections that were not sessions are gone`,
-        this.#before?.unregistered ?? 1,
-      )
-      await this.#countFollowed(ending)
-    }
-    await predecessor.stop(EXIT_GRACE_MS)
-    const { successor } = this.#upgrade
-    const moved = this.#moved
-    if (!successor.alive) this.#drop(`the successor ${successor.ending} after commit`, moved)
-    this.#drainMs = nowMs() - begunMs
-  }
-
-  /** What had stayed behind is gone with the predecessor, but for what the successor says has come. */
-  async #countFollowed(ending: string): Promise<void> {
-    const { successor, settings } = this.#upgrade
-    const { left = 0 } = this.#facts.committed ?? {}
-    if (left === 0) return
-    // A batch may lie in its channel still, unread.
-    this.#followed = (await successor.ask(settings.checkMs, true))?.followed ?? 0
-    this.#drop(`the predecessor ${ending}: sessions that had not followed are gone`, Math.max(0, left - this.#followed))
-  }
-
-  get #moved(): number {
-    const { active, committed, drained } = this.#facts
-    return (active?.sessions ?? committed?.moved ?? 0) + (drained?.followed?.sessions ?? this.#followed)
-  }
-
-  #result(from: UpgradeResult['from'], to: UpgradeResult['to']): UpgradeResult {
-    const { active, committed, drained, abortedBy } = this.#facts
-    const aborted = active === undefined ? (abortedBy.predecessor ?? abortedBy.successor) : undefined
-    const outcome: Outcome = active !== undefined ? 'committed' : (aborted?.outcome ?? 'failed')
-    const refusals = (aborted?.reasons ?? committed?.reasons ?? []).map(
-      (reason): Reason => ({ of: reason.kind === undefined ? 'upgrade' : 'refused', ...defined(reason) }),
+  #others(): { generation: number; leftMs: number }[] {
+    return [...this.#context.generations()].flatMap((each) =>
+      each === this.predecessor || each.drainLeftMs === null
+        ? []
+        : [{ generation: each.number, leftMs: each.drainLeftMs }],
     )
-    let ended = drained?.drained ?? 0
-    const drains = (drained?.reasons ?? []).map((reason): Reason => {
-      const of = ended > 0 ? 'drained' : 'dropped'
-      ended -= reason.count
-      return { of, ...defined(reason) }
-    })
-    const followed = drained?.followed ?? { sessions: this.#followed, pauseMs: null }
-    const phases: PhaseDuration[] = [
-      { phase: 'spawn', durationMs: this.#spawnMs },
-      ...(committed?.phases ?? aborted?.phases ?? []),
-    ]
-    if (active !== undefined) phases.push({ phase: 'drain', durationMs: this.#drainMs })
-    return {
-      id: this.#upgrade.id,
-      outcome,
-      startedAt: this.#startedAt,
-      durationMs: nowMs() - this.#startedAtMs,
-      from,
-      to,
-      sessions: {
-        moved: active === undefined ? 0 : this.#moved,
-        drained: drained?.drained ?? 0,
-        dropped: this.#dropped + (drained?.dropped ?? 0),
-        refused: refusals.reduce((sum, { of, count }) => sum + (of === 'refused' ? count : 0), 0),
-      },
-      reasons: [...refusals, ...this.#reasons, ...drains],
-      pauseMs: active?.pauseMs ?? aborted?.pauseMs ?? null,
-      followed,
-      phases,
-      listeners: this.#upgrade.listeners.list(),
-    }
   }
 
   #fail(reason: string): void {
-    this.#reasons.push({ of: 'upgrade', reason, count: 1 })
+    if (!this.#isStopped) this.#account.fail(reason)
   }
-
-  #follow<K extends keyof GenerationEvents>(
-    generation: Generation,
-    name: K,
-    note: (said: GenerationEvents[K][0]) => void,
-  ): void {
-    const listener = (said?: unknown) => {
-      note(said as GenerationEvents[K][0])
-      this.#wake()
-    }
-    generation.on(name as 'exit', listener)
-    this.#undo.push(() => generation.removeListener(name as 'exit', listener))
-  }
-
-  /** Waits until `holds`, looked at after each event; false at the deadline. */
-  async #until(timeoutMs: number, holds: () => boolean): Promise<boolean> {
-    if (holds()) return true
-    let timer: NodeJS.Timeout | undefined
-    const held = await new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), timeoutMs)
-      this.#wake = () => {
-        if (holds()) resolve(true)
-      }
-    })
-    clearTimeout(timer)
-    this.#wake = () => undefined
-    return held || holds()
-  }
-}
-
-function defined(reason: {
-  reason: string
-  count: number
-  kind?: string | undefined
-  version?: number | undefined
-}): Omit<Reason, 'of'> {
-  const { kind, version, ...rest } = reason
-  return { ...rest, ...(kind === undefined ? {} : { kind }), ...(version === undefined ? {} : { version }) }
 }

@@ -274,11 +274,16 @@ export class Predecessor {
 
   #expectAnswer(): void {
     clearTimeout(this.#timer)
-    const { checkMs } = this.#deadlines
-    this.#timer = setTimeout(
-      () => this.#lose('silence', `the successor was silent for ${checkMs} ms (phase ${this.#phase})`),
-      checkMs,
-    )
+    this.#timer = setTimeout(() => this.#onDeadline(), this.#deadlines.checkMs)
+  }
+
+  #onDeadline(): void {
+    // Timers run before the poll for input: after a long turn of the app the answer may lie there, unread.
+    const message = this.#link.receiveBefore(nowMs())
+    if ('fields' in message) this.#onAnswer(message)
+    else if (message.kind === 'silence')
+      this.#lose('silence', `the successor was silent for ${this.#deadlines.checkMs} ms (phase ${this.#phase})`)
+    else this.#lose(message.kind, `${message.reason} (phase ${this.#phase})`)
   }
 
   #committed(): void {

@@ -129,6 +129,7 @@ export const CONTROL = {
       sessions: v.array(v.object({ name, count })),
       unregistered: count,
       followed: v.optional(count),
+      following: v.optional(v.boolean()),
     }),
   },
 } as const satisfies MessageTable

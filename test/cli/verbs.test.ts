@@ -54,6 +54,15 @@ t.test('a command line that is not understood', async (t) => {
   usage(t, await runCli(['run', '--drain', '25h', '--', 'true'], alone), /"25h" is not a duration/)
   usage(t, await runCli(['run', '--freeze', '-1s', '--', 'true'], alone), /"-1s" is not a duration/)
   usage(t, await runCli(['run', '--check', '', '--', 'true'], alone), /"" is not a duration/)
+  usage(t, await runCli(['run', '--copy', 'long', '--', 'true'], alone), /"long" is not a duration/)
+  usage(t, await runCli(['run', '--memory-limit', '1GB', '--', 'true'], alone), /"1GB" is not a size, such as 1G, 512M/)
+  usage(t, await runCli(['run', '--memory-limit', '0', '--', 'true'], alone), /"0" is not a size/)
+  for (const verb of ['run', 'upgrade']) {
+    const policy = /'--policy <policy>' argument 'some' is invalid. Allowed choices are all-or-nothing, best-effort/
+    usage(t, await runCli([verb, '--policy', 'some', '--', 'true'], alone), policy)
+    const unsettled = /'--unsettled <what>' argument 'wait' is invalid. Allowed choices are freeze, refuse/
+    usage(t, await runCli([verb, '--unsettled', 'wait', '--', 'true'], alone), unsettled)
+  }
   usage(t, await runCli(['run', '--node', '/x', '--', 'deno'], alone), /--node \/x replaces "node"/)
   usage(t, await runCli(['run', '--name', '../x', '--', 'true'], alone), /--name "..\/x" must be/)
   usage(t, await runCli(['status', '--name', 'a b'], alone), /--name "a b" must be/)
@@ -173,7 +182,7 @@ t.test('one supervisor: each verb, each outcome, as text and as JSON', async (t)
   const busy = await cli('upgrade', '--json')
   t.equal(busy.code, EXIT.busy)
   t.match(JSON.parse(busy.stdout), { error: { code: 'HANDOVER_BUSY' } })
-  t.match((await cli('status')).stdout, /, upgrading \(spawn\)\n/)
+  t.match((await cli('status')).stdout, /\n {2}upgrade 5 from generation 5 to 6 is in progress \(spawn\)\n/)
   const wrong = await cli('upgrade', '--node', '/x', '--json', '--', 'deno')
   t.match(
     { code: wrong.code, json: JSON.parse(wrong.stdout) },

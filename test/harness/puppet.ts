@@ -17,6 +17,8 @@ export interface StageOptions {
   /** Arguments of the puppet server. */
   readonly args?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
+  /** The Node of the supervisor. */
+  readonly supervisorNode?: string
 }
 
 /** A supervised puppet server. */
@@ -32,10 +34,16 @@ export class Stage {
     this.#control = control
   }
 
-  static async start(t: Teardown, { node, options = [], args = [], env = {} }: StageOptions = {}): Promise<Stage> {
+  static async start(t: Teardown, stage: StageOptions = {}): Promise<Stage> {
+    const { node, options = [], args = [], env = {}, supervisorNode } = stage
     const own = node === undefined ? [] : ['--node', node]
     const command = ['node', PUPPET_SERVER, ...args]
-    const supervisor = startSupervisor(t, { command, env, options: [...own, ...options] })
+    const supervisor = startSupervisor(t, {
+      command,
+      env,
+      options: [...own, ...options],
+      ...(supervisorNode === undefined ? {} : { node: supervisorNode }),
+    })
     const [, , , , port, control] = await supervisor.child.line(new RegExp(`${READY.source} control=(\\d+)`))
     return new Stage(supervisor, Number(port), Number(control))
   }

@@ -1,4 +1,4 @@
-/** One upgrade at a time, and none beside a stop. */
+/** One upgrade before its commit at a time, and none beside a stop. */
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -42,7 +42,12 @@ t.test('a stop during an upgrade gives it up, and stops the predecessor in order
   t.same(exit, { code: 0, signal: null })
   const { exitCode: code, json } = await upgrade
   t.equal(code, 4, 'who waits for the upgrade is told its end')
-  t.match(json, { outcome: 'failed', reasons: [{ reason: 'the successor was killed by SIGKILL before it was ready' }] })
+  t.match(json, {
+    outcome: 'failed',
+    reasons: [{ reason: 'the supervisor was stopped before the upgrade was committed' }],
+  })
+  t.equal(json?.reasons.length, 1)
+  t.equal(json?.sessions.dropped, 0, 'what the stop has ended is no loss of the upgrade')
   t.notOk(isRunning(successor))
   t.same(supervisor.processes(), [])
   t.same(supervisor.paths(), [])
@@ -64,7 +69,7 @@ t.test('an upgrade during a stop is refused; a runtime that does not end at SIGT
   for (const { socket } of load.clients) socket.destroy()
 })
 
-t.test('an upgrade between two starts of a runtime that crashes is refused', async (t) => {
+t.test('an upgrade while a runtime that crashed is being started again takes its place', async (t) => {
   const served = await serving(t, { clients: 0 })
   const { supervisor, port } = served
   const marker = join(supervisor.directory, 'crashed')
@@ -75,10 +80,14 @@ t.test('an upgrade between two starts of a runtime that crashes is refused', asy
   rmSync(marker)
   process.kill((await ask(port)).pid, 'SIGKILL')
   const next = await waiting(served)
+  const queued = ask(port)
   const { exitCode, json } = await supervisor.upgrade()
-  t.equal(exitCode, 6)
-  t.match(json, { error: { code: 'HANDOVER_BUSY', message: /^no runtime serves yet/ } })
-  process.kill(next, 'SIGUSR2')
-  t.equal((await ask(port)).pid, next)
+  t.equal(exitCode, 0)
+  t.match(json, {
+    from: { pid: next },
+    reasons: [{ of: 'upgrade', reason: 'nobody served: generation 3 was only starting' }],
+  })
+  t.notOk(isRunning(next))
+  t.equal((await queued).pid, json?.to.pid, 'who came meanwhile has waited in the backlog')
   t.equal((await supervisor.upgrade()).exitCode, 0)
 })

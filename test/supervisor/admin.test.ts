@@ -88,6 +88,8 @@ t.test('garbage is answered with an error or the end, and does no harm', async (
   usage(await say(supervisor, '{"verb":"upgrade","command":"node"}\n'))
   usage(await say(supervisor, '{"verb":"upgrade","command":[]}\n'))
   usage(await say(supervisor, '{"verb":"upgrade","node":""}\n'))
+  usage(await say(supervisor, '{"verb":"upgrade","policy":"some"}\n'))
+  usage(await say(supervisor, '{"verb":"upgrade","unsettled":null}\n'))
   usage(await say(supervisor, Buffer.concat([Buffer.from([0, 255, 254, 128]), Buffer.from('\n')])))
   t.match(
     JSON.parse(await say(supervisor, '{"verb":"status"}\n{"verb":"stop"}\n')),

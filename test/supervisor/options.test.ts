@@ -1,5 +1,5 @@
 import t from 'tap'
-import { settingsOf } from '../../src/supervisor/options.js'
+import { type SupervisorOptions, settingsOf } from '../../src/supervisor/options.js'
 
 const release = { command: ['node'], cwd: '/' }
 
@@ -14,6 +14,7 @@ t.test('the defaults the README names', async (t) => {
     policy: 'all-or-nothing',
     copyMs: 20_000,
     unsettled: 'freeze',
+    memoryLimitBytes: Number.POSITIVE_INFINITY,
     maxCrashes: 5,
   })
   for (const level of ['debug', 'info', 'warn', 'error'] as const) t.equal(logger[level]({}, ''), undefined)
@@ -29,8 +30,28 @@ t.test('what is given is taken, zero too', async (t) => {
     policy: 'best-effort',
     copyMs: 0,
     unsettled: 'refuse',
+    memoryLimitBytes: 4,
     maxCrashes: 1,
   } as const
   const { logger: _, ...rest } = settingsOf(given)
   t.same(rest, given)
+})
+
+t.test('what a runtime could not read, or no timer take, is refused here', async (t) => {
+  for (const [name, ...values] of [
+    ['readyTimeoutMs', -1, Number.NaN, Number.POSITIVE_INFINITY, 86_400_001],
+    ['drainMs', 'soon'],
+    ['freezeMs', -0.1],
+    ['checkMs', Number.NaN],
+    ['copyMs', 2 ** 31],
+    ['policy', 'some', '', null],
+    ['unsettled', 'wait'],
+    ['memoryLimitBytes', 0, -1, Number.NaN],
+  ] as const)
+    for (const value of values) {
+      const options = { release, [name]: value } as unknown as SupervisorOptions
+      const message = new RegExp(`^option ${name} must be .*, not ${value}\\. `)
+      t.throws(() => settingsOf(options), { code: 'HANDOVER_USAGE', message }, `${name} ${value}`)
+    }
+  t.equal(settingsOf({ release, memoryLimitBytes: Number.POSITIVE_INFINITY, drainMs: 86_400_000 }).drainMs, 86_400_000)
 })

@@ -196,3 +196,51 @@ t.test('a successor that ends right after active has taken it all the same', asy
   t.equal(ending.outcome, 'committed')
   t.equal(source.handedOver, 1)
 })
+
+/** An app that once keeps the event loop for longer than `checkMs`, in which the successor's words come in. */
+class BusySource extends FakeSource {
+  readonly #phase: 'check' | 'copy'
+  #parts = 0
+
+  constructor(phase: 'check' | 'copy') {
+    super()
+    this.#phase = phase
+  }
+
+  override offer() {
+    if (this.#phase === 'check') this.#block()
+    return super.offer()
+  }
+
+  override next() {
+    if (this.#phase === 'copy' && ++this.#parts === 4) this.#block()
+    return super.next()
+  }
+
+  #block(): void {
+    setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, SHORT_MS * 2))
+  }
+}
+
+// Four parts are under way, and it waits, serving, for the first acknowledgement.
+const [RECEIVED, ...REMAINING] = [
+  Array.from({ length: 4 }, (_, index) => `send received {"index":${index}}`),
+  ...taken(BATCHES.slice(4)),
+] as const
+
+for (const [phase, ...acts] of [
+  ['check', ...TO['commit']!, 'send active'],
+  [
+    'copy',
+    ...TO['copy']!,
+    ...RECEIVED,
+    ...REMAINING,
+    ...TO['commit']!.slice(AGREED.length + taken(BATCHES).length),
+    'send active',
+  ],
+] as const) {
+  t.test(`a turn of the app longer than the deadline in ${phase}: what came meanwhile is no silence`, async (t) => {
+    const { ending } = await run(t, acts, { ...PATIENT, checkMs: SHORT_MS }, new BusySource(phase))
+    t.match(ending, { outcome: 'committed', moved: MOVED })
+  })
+}
