@@ -1,0 +1,104 @@
+/** Tables for people: aligned for a terminal, or Markdown for the README. */
+import { type Conditions, conditionsLine } from './conditions.js'
+import type { PeerResult } from './peers/measure.js'
+import type { SubjectResult } from './subjects/summary.js'
+import type { Target } from './verdict.js'
+
+export interface Results {
+  readonly conditions: Conditions
+  readonly results: readonly SubjectResult[]
+  readonly targets: readonly Target[]
+  readonly peers: readonly PeerResult[]
+}
+
+interface Table {
+  readonly title: string
+  readonly head: readonly string[]
+  readonly rows: readonly (readonly string[])[]
+}
+
+const whole = (value: number): string => Math.round(value).toLocaleString('en-US')
+/** Three digits that mean something, and no exponent. */
+const brief = (value: number): string => (Math.abs(value) >= 100 ? whole(value) : String(Number(value.toPrecision(3))))
+const ms = (value: number): string => `${brief(value)} ms`
+
+function subjectTable(results: readonly SubjectResult[], { sessions, stateBytes }: Conditions): Table {
+  return {
+    title: `${whole(sessions)} idle sessions of ${whole(stateBytes)} bytes`,
+    head: ['', 'sessions/s', 'range', 'ratio', 'total', 'pause p50', 'p99', 'max'],
+    rows: results.map(({ subject, sessionsPerSecond, range, ratio, durationMs, pauseMs }) => [
+      subject,
+      whole(sessionsPerSecond),
+      `${whole(range.least)}–${whole(range.most)}`,
+      ratio.toFixed(2),
+      ms(durationMs),
+      ms(pauseMs.p50),
+      ms(pauseMs.p99),
+      ms(pauseMs.max),
+    ]),
+  }
+}
+
+function targetTable(targets: readonly Target[]): Table {
+  const rows = targets.map(({ name, what, value, unit, target, met, against, reason }) => {
+    const suffix = unit === 'ratio' ? '' : ` ${unit}`
+    const measured = value === null ? '–' : `${brief(value)}${suffix}`
+    return [
+      name,
+      what,
+      measured,
+      `${target}${suffix}`,
+      reason === undefined ? (met ? 'met' : 'not met') : reason,
+      against,
+    ]
+  })
+  return { title: 'Targets', head: ['', 'what', 'measured', 'target', '', 'against'], rows }
+}
+
+function peerTable(peers: readonly PeerResult[]): Table {
+  const rows = peers.map((result) => {
+    const { title, protocol, replaces } = result
+    const name = [title, protocol.toUpperCase(), `the ${replaces}`]
+    if ('reason' in result) return [...name, '–', '–', '–', '–', result.reason]
+    const { dropped, connections, failed, before, during, goneMs, goneWithinMs } = result
+    const gone = goneMs === null ? `not within ${whole(goneWithinMs / 1000)} s` : ms(goneMs)
+    return [...name, `${whole(dropped)} of ${whole(connections)}`, whole(failed), ms(before), ms(during), gone]
+  })
+  const head = [
+    '',
+    '',
+    'replaced',
+    'connections dropped',
+    'requests failed',
+    'worst before',
+    'worst during',
+    'old gone after',
+  ]
+  return { title: 'The same clients through a reload', head, rows }
+}
+
+function tablesOf({ conditions, results, targets, peers }: Results): Table[] {
+  const tables = [subjectTable(results, conditions), targetTable(targets), peerTable(peers)]
+  return tables.filter(({ rows }) => rows.length > 0)
+}
+
+function aligned({ title, head, rows }: Table): string {
+  const widths = head.map((name, column) => Math.max(name.length, ...rows.map((row) => row[column]!.length)))
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column]!))
+      .join('  ')
+      .trimEnd()
+  return [title, '', line(head), ...rows.map(line)].join('\n')
+}
+
+function inMarkdown({ title, head, rows }: Table): string {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  return [`**${title}**`, '', line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line)].join('\n')
+}
+
+export function report(results: Results, format: 'terminal' | 'markdown'): string {
+  const write = format === 'markdown' ? inMarkdown : aligned
+  return [...tablesOf(results).map(write), conditionsLine(results.conditions)].join('\n\n')
+}

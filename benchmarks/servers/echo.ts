@@ -1,0 +1,73 @@
+/**
+ * An echo server with a session for each connection. `echo.js SESSIONS STATE_BYTES MODE`. Says `port N`; a successor also
+ * what it restored, and when it was live: `restored {generation, pid, sessions, bytes, liveAtMs}`.
+ */
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { join, type SessionDefinition } from 'handover'
+import { raiseDescriptorLimit } from '../descriptors.js'
+import { type BenchState, clockMs, makeState, stateBytes } from '../session.js'
+import { endOnSignal, type Restored } from './server.js'
+
+/** `plain` without the library, `none` with it and without pre-copy, then the two kinds of pre-copy, and batch by batch. */
+export type Mode = 'plain' | 'none' | 'compare' | 'touch' | 'independent'
+type Definition = SessionDefinition<BenchState>
+
+const [sessions = '1000', size = '1024', mode = 'touch'] = process.argv.slice(2) as [string, string, Mode]
+raiseDescriptorLimit(Number(sessions))
+endOnSignal()
+
+/** Sends back what comes, and counts it: a session that is active is a session that changes. */
+function serve(socket: Socket, state: BenchState): BenchState {
+  socket.on('data', (bytes) => {
+    state.lastSeen += bytes.length
+    socket.write(bytes)
+  })
+  socket.on('error', () => socket.destroy())
+  return state
+}
+
+let next = 0
+const restored = { sessions: 0, bytes: 0 }
+
+function precopy(changes: 'compare' | 'touch'): Definition['precopy'] {
+  return {
+    changes,
+    update: (_socket, state, later: BenchState) => void Object.assign(state, later),
+    forget: () => undefined,
+  }
+}
+
+const EXTRA: Readonly<Record<Exclude<Mode, 'plain'>, object>> = {
+  none: {},
+  compare: { precopy: precopy('compare') },
+  touch: { precopy: precopy('touch') },
+  independent: { independent: true },
+}
+
+if (mode === 'plain') {
+  const server = createServer({ noDelay: true }, (socket) => serve(socket, makeState(next++, Number(size))))
+  server.listen({ port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1', backlog: 4096 }, () => {
+    console.log(`port ${(server.address() as AddressInfo).port}`)
+  })
+} else {
+  const runtime = await join()
+  console.log(`started ${process.pid}`)
+  const kind = runtime.sessions<BenchState>('bench', {
+    version: 1,
+    capture: (_socket, state) => state,
+    restore: (socket, state: BenchState) => {
+      restored.sessions++
+      restored.bytes += stateBytes(state)
+      return serve(socket, state)
+    },
+    ...EXTRA[mode],
+  } as Definition)
+  const server = createServer({ noDelay: true }, (socket) => {
+    kind.open(socket, serve(socket, makeState(next++, Number(size))))
+  })
+  await runtime.listen(server, { name: 'bench', port: 0, host: '127.0.0.1', backlog: 4096 })
+  await runtime.ready()
+  const said: Restored = { generation: runtime.generation, pid: process.pid, liveAtMs: clockMs(), ...restored }
+  if (runtime.generation > 1) console.log(`restored ${JSON.stringify(said)}`)
+  else console.log(`port ${(server.address() as AddressInfo).port}`)
+}
