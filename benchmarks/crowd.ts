@@ -5,6 +5,7 @@
  *   `latency FROM TO`                           of the questions open between two instants
  *   `prove`                                     every connection gets an answer; how many
  *   `flood GROUP MS`                            answers a second of that group, one question outstanding on each
+ *   `leave GROUP`                               closes the connections of that group
  *   `end`
  */
 import { createInterface } from 'node:readline'
@@ -58,6 +59,12 @@ async function prove(): Promise<number> {
 
 const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 10))
 
+function leave(group: Group): number {
+  const clients = [...group.active.splice(0), ...group.idle.splice(0)]
+  for (const { socket } of clients) socket.removeAllListeners('close').destroy()
+  return clients.length
+}
+
 async function flood(group: number, ms: number): Promise<number> {
   let answers = 0
   let isOver = false
@@ -90,6 +97,7 @@ const ORDERS: { [verb: string]: (...words: string[]) => unknown } = {
   },
   latency: (from, to) => latencies.between(Number(from), Number(to)),
   prove,
+  leave: (group) => leave(groups[Number(group)]!),
   flood: (group, ms) => flood(Number(group), Number(ms)),
 }
 

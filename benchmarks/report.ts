@@ -15,6 +15,7 @@ interface Table {
   readonly title: string
   readonly head: readonly string[]
   readonly rows: readonly (readonly string[])[]
+  readonly notes?: readonly string[]
 }
 
 const whole = (value: number): string => Math.round(value).toLocaleString('en-US')
@@ -40,41 +41,27 @@ function subjectTable(results: readonly SubjectResult[], { sessions, stateBytes 
 }
 
 function targetTable(targets: readonly Target[]): Table {
-  const rows = targets.map(({ name, what, value, unit, target, met, against, reason }) => {
+  const rows = targets.map(({ name, what, value, unit, target, met, against }) => {
     const suffix = unit === 'ratio' ? '' : ` ${unit}`
-    const measured = value === null ? '–' : `${brief(value)}${suffix}`
-    return [
-      name,
-      what,
-      measured,
-      `${target}${suffix}`,
-      reason === undefined ? (met ? 'met' : 'not met') : reason,
-      against,
-    ]
+    const verdict = value === null ? 'not measured' : met ? 'met' : 'not met'
+    return [name, what, value === null ? '–' : `${brief(value)}${suffix}`, `${target}${suffix}`, verdict, against]
   })
-  return { title: 'Targets', head: ['', 'what', 'measured', 'target', '', 'against'], rows }
+  const notes = targets.flatMap(({ name, reason }) => (reason === undefined ? [] : [`${name}: ${reason}`]))
+  return { title: 'Targets', head: ['', 'what', 'measured', 'target', '', 'against'], rows, notes }
 }
 
 function peerTable(peers: readonly PeerResult[]): Table {
+  const nameOf = ({ title, protocol }: PeerResult): string => `${title}, ${protocol.toUpperCase()}`
   const rows = peers.map((result) => {
-    const { title, protocol, replaces } = result
-    const name = [title, protocol.toUpperCase(), `the ${replaces}`]
-    if ('reason' in result) return [...name, '–', '–', '–', '–', result.reason]
+    const name = [nameOf(result), `the ${result.replaces}`]
+    if ('reason' in result) return [...name, '–', '–', '–', '–', '–']
     const { dropped, connections, failed, before, during, goneMs, goneWithinMs } = result
     const gone = goneMs === null ? `not within ${whole(goneWithinMs / 1000)} s` : ms(goneMs)
     return [...name, `${whole(dropped)} of ${whole(connections)}`, whole(failed), ms(before), ms(during), gone]
   })
-  const head = [
-    '',
-    '',
-    'replaced',
-    'connections dropped',
-    'requests failed',
-    'worst before',
-    'worst during',
-    'old gone after',
-  ]
-  return { title: 'The same clients through a reload', head, rows }
+  const notes = peers.flatMap((result) => ('reason' in result ? [`${nameOf(result)}: ${result.reason}`] : []))
+  const head = ['', 'replaces', 'connections dropped', 'requests failed', 'worst before', 'worst during', 'old gone']
+  return { title: 'The same clients through a reload', head, rows, notes }
 }
 
 function tablesOf({ conditions, results, targets, peers }: Results): Table[] {
@@ -82,20 +69,27 @@ function tablesOf({ conditions, results, targets, peers }: Results): Table[] {
   return tables.filter(({ rows }) => rows.length > 0)
 }
 
-function aligned({ title, head, rows }: Table): string {
+function aligned({ title, head, rows, notes = [] }: Table): string {
   const widths = head.map((name, column) => Math.max(name.length, ...rows.map((row) => row[column]!.length)))
   const line = (row: readonly string[]): string =>
     row
       .map((cell, column) => cell.padEnd(widths[column]!))
       .join('  ')
       .trimEnd()
-  return [title, '', line(head), ...rows.map(line)].join('\n')
+  return [title, '', line(head), ...rows.map(line), ...notes].join('\n')
 }
 
-function inMarkdown({ title, head, rows }: Table): string {
+function inMarkdown({ title, head, rows, notes = [] }: Table): string {
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
-  return [`**${title}**`, '', line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line)].join('\n')
+  return [
+    `**${title}**`,
+    '',
+    line(head),
+    `|${'---|'.repeat(head.length)}`,
+    ...rows.map(line),
+    ...notes.flatMap((note) => ['', note]),
+  ].join('\n')
 }
 
 export function report(results: Results, format: 'terminal' | 'markdown'): string {

@@ -1,6 +1,7 @@
 /**
- * An echo server with a session for each connection. `echo.js SESSIONS STATE_BYTES MODE`. Says `port N`; a successor also
- * what it restored, and when it was live: `restored {generation, pid, sessions, bytes, liveAtMs}`.
+ * An echo server with a session for each connection. `echo.js SESSIONS STATE_BYTES MODE [clock]`. Says `port N`; a successor
+ * also what it restored, and when it was live: `restored {generation, pid, sessions, bytes, liveAtMs}`. With `clock` it says
+ * `captured PID AT` whenever shared state is captured, the last time at the freeze.
  */
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { join, type SessionDefinition } from 'handover'
@@ -12,7 +13,12 @@ import { endOnSignal, type Restored } from './server.js'
 export type Mode = 'plain' | 'none' | 'compare' | 'touch' | 'independent'
 type Definition = SessionDefinition<BenchState>
 
-const [sessions = '1000', size = '1024', mode = 'touch'] = process.argv.slice(2) as [string, string, Mode]
+const [sessions = '1000', size = '1024', mode = 'touch', clock] = process.argv.slice(2) as [
+  string,
+  string,
+  Mode,
+  string?,
+]
 raiseDescriptorLimit(Number(sessions))
 endOnSignal()
 
@@ -52,6 +58,14 @@ if (mode === 'plain') {
 } else {
   const runtime = await join()
   console.log(`started ${process.pid}`)
+  if (clock !== undefined) {
+    const capture = (): number => {
+      const at = clockMs()
+      console.log(`captured ${process.pid} ${at}`)
+      return at
+    }
+    runtime.state<number>('clock', { version: 1, capture, restore: () => undefined })
+  }
   const kind = runtime.sessions<BenchState>('bench', {
     version: 1,
     capture: (_socket, state) => state,

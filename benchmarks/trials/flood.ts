@@ -21,13 +21,17 @@ export interface FloodRound {
 }
 
 export interface FloodTrial {
-  /** Answers a second. */
-  rounds: FloodRound[]
-  /** The servers' own processor time for each answer, in microseconds. */
+  /** Answers a second: of connections the server accepted itself, and after an upgrade of those it was handed (or accepts then). */
+  fresh: FloodRound[]
+  upgraded: FloodRound[]
+  /** The servers' own processor time for each answer after the upgrade, in microseconds. */
   cpuUs: FloodRound
 }
 
 const CLOCK_TICKS = 100
+const WARM_ROUNDS = 3
+const SIDES = ['without', 'with'] as const
+type Side = (typeof SIDES)[number]
 
 await runTrial(async ({ protocol, connections, rounds, ms }: FloodParams): Promise<FloodTrial> => {
   const command = (isJoined: boolean): string[] =>
@@ -37,40 +41,57 @@ await runTrial(async ({ protocol, connections, rounds, ms }: FloodParams): Promi
   const [node, ...args] = command(false)
   const plain = startChild(t, node!, args)
   const supervisor = supervise(command(true))
-  const pids = { without: plain.pid, with: await runtimePid(supervisor.child) }
+  const ports = { without: await portOf(plain), with: await portOf(supervisor.child) }
+  const pids = { without: plain.pid, with: runtimePid(supervisor.child) }
   const crowd = startCrowd()
-  for (const server of [plain, supervisor.child]) await crowd.connect(await portOf(server), connections, 0, protocol)
+  const groups = { without: 0, with: 1 }
+  for (const side of SIDES) await crowd.connect(ports[side], connections, 0, protocol)
 
-  const side = { without: 0, with: 1 }
-  const spent = { without: 0, with: 0 }
-  const answers = { without: 0, with: 0 }
-  const flood = async (which: 'without' | 'with', isMeasured = true): Promise<number> => {
-    const before = cpuSeconds(pids[which])
-    const rate = await crowd.order<number>('flood', side[which], ms)
-    assert.ok(rate > 0)
-    if (isMeasured) {
-      spent[which] += cpuSeconds(pids[which]) - before
-      answers[which] += (rate * ms) / 1000
+  const measure = async (): Promise<{ rounds: FloodRound[]; cpuUs: FloodRound }> => {
+    const [spent, answers] = [zero(), zero()]
+    const flood = async (side: Side): Promise<number> => {
+      const before = cpuSeconds(pids[side])
+      const rate = await crowd.order<number>('flood', groups[side], ms)
+      assert.ok(rate > 0)
+      spent[side] += cpuSeconds(pids[side]) - before
+      answers[side] += (rate * ms) / 1000
+      return rate
     }
-    return rate
+    // Warm first: the compiler of either server is not what is compared.
+    for (let round = 0; round < WARM_ROUNDS; round++) for (const side of SIDES) await flood(side)
+    for (const side of SIDES) spent[side] = answers[side] = 0
+    const figures: FloodRound[] = []
+    for (let round = 0; round < rounds; round++) {
+      const figure = zero()
+      // Each is first as often as the other.
+      for (const side of round % 2 === 0 ? SIDES : SIDES.toReversed()) figure[side] = await flood(side)
+      figures.push(figure)
+    }
+    const cpu = (side: Side): number => (spent[side] / answers[side]) * 1e6
+    return { rounds: figures, cpuUs: { without: cpu('without'), with: cpu('with') } }
   }
-  // Warm first: the compiler of either server is not what is compared.
-  for (let round = 0; round < 2; round++) for (const which of ['without', 'with'] as const) await flood(which, false)
-  const figures: FloodRound[] = []
-  for (let round = 0; round < rounds; round++) {
-    // Each is first as often as the other.
-    const order = round % 2 === 0 ? (['without', 'with'] as const) : (['with', 'without'] as const)
-    const figure = { without: 0, with: 0 }
-    for (const which of order) figure[which] = await flood(which)
-    figures.push(figure)
+
+  const { rounds: fresh } = await measure()
+  if (protocol === 'http') await crowd.order('leave', groups.with)
+  const { exitCode, json } = await supervisor.upgrade()
+  assert.equal(exitCode, 0)
+  assert.equal(json?.sessions.moved, protocol === 'tcp' ? connections : 0)
+  pids.with = runtimePid(supervisor.child)
+  if (protocol === 'http') {
+    groups.with = 2
+    await crowd.connect(ports.with, connections, 0, protocol)
   }
-  const cpu = (which: 'without' | 'with'): number => (spent[which] / answers[which]) * 1e6
-  return { rounds: figures, cpuUs: { without: cpu('without'), with: cpu('with') } }
+  const { rounds: upgraded, cpuUs } = await measure()
+  return { fresh, upgraded, cpuUs }
 })
 
-/** The server's process, not its supervisor's. */
-async function runtimePid(supervised: Child): Promise<number> {
-  return Number((await supervised.line(/^started (\d+)$/))[1])
+function zero(): FloodRound {
+  return { without: 0, with: 0 }
+}
+
+/** The server's process, not its supervisor's: the last that started. */
+function runtimePid(supervised: Child): number {
+  return Number(supervised.lines.flatMap((line) => /^started (\d+)$/.exec(line)?.[1] ?? []).at(-1))
 }
 
 /** User and system, from proc(5). */

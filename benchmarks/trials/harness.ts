@@ -15,15 +15,14 @@ async function tearDown(): Promise<void> {
   for (const teardown of teardowns.splice(0)) await teardown()
 }
 
-/** Runs the trial, says its result, and ends the process with nothing left behind, also when it is told to stop. */
-export async function runTrial<Params>(trial: (params: Params) => Promise<unknown>): Promise<never> {
+/** Runs it, and ends the process with nothing left behind, also when it fails or is told to stop. */
+export async function main(run: () => Promise<void>): Promise<never> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => void tearDown().finally(() => process.exit(1)))
   }
   let status = 0
   try {
-    const result = await trial(JSON.parse(process.argv[2] ?? '{}') as Params)
-    console.log(JSON.stringify(result))
+    await run()
   } catch (error) {
     console.error(error)
     status = 1
@@ -32,6 +31,10 @@ export async function runTrial<Params>(trial: (params: Params) => Promise<unknow
   }
   process.exit(status)
 }
+
+/** A trial takes its parameters as JSON, and says its result as JSON. */
+export const runTrial = <Params>(trial: (params: Params) => Promise<unknown>): Promise<never> =>
+  main(async () => console.log(JSON.stringify(await trial(JSON.parse(process.argv[2] ?? '{}') as Params))))
 
 type Order = <T>(...words: (string | number)[]) => Promise<T>
 
