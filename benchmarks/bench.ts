@@ -89,10 +89,28 @@ export class Bench {
   }
 }
 
-/** Runs a compiled file of this folder in a process of its own; its last line is the result. */
+/** Runs a compiled file of this folder in a process of its own; its last line is the result. Told to stop, it is stopped too. */
 export async function runFresh<Result>(file: string, params: object): Promise<Result> {
   const args = ['--enable-source-maps', fileURLToPath(new URL(file, import.meta.url)), JSON.stringify(params)]
   const options = { env: cleanEnvironment(), timeout: TRIAL_WITHIN_MS, maxBuffer: 1 << 26 }
-  const { stdout } = await promisify(execFile)(process.execPath, args, options)
-  return JSON.parse(stdout.trim().split('\n').at(-1)!) as Result
+  const trial = promisify(execFile)(process.execPath, args, options)
+  const stop = (): void => {
+    trial.child.once('close', () => process.exit(1))
+    trial.child.kill('SIGTERM')
+  }
+  const signals = ['SIGINT', 'SIGTERM'] as const
+  for (const signal of signals) process.once(signal, stop)
+  try {
+    const { stdout } = await trial
+    return JSON.parse(stdout.trim().split('\n').at(-1)!) as Result
+  } finally {
+    for (const signal of signals) process.off(signal, stop)
+  }
+}
+
+/** Of a program that failed, what it said is the reason, not how it was called. */
+export function reasonOf(error: unknown): string {
+  const { message, stderr } = error as Error & { stderr?: string }
+  const said = stderr?.split('\n').find((line) => /Error\b/.test(line))
+  return (said ?? message.split('\n')[0] ?? '').slice(0, 300)
 }

@@ -1,5 +1,5 @@
 /** Each peer under the same clients, as many trials as the plan has; one that is not there is a row with its reason. */
-import type { Bench } from '../bench.js'
+import { type Bench, reasonOf } from '../bench.js'
 import type { ProtocolName } from '../protocols.js'
 import { median, medianOf } from '../statistics.js'
 import type { PeerParams, PeerTrial } from '../trials/peer.js'
@@ -41,7 +41,7 @@ export async function measurePeers(bench: Bench): Promise<{ peers: PeerResult[];
       } catch (error) {
         failures++
         process.stderr.write(`${(error as Error).stack}\n`)
-        peers.push({ ...described, reason: `the trial failed: ${(error as Error).message.split('\n')[0]}` })
+        peers.push({ ...described, reason: `the trial failed: ${reasonOf(error)}` })
       }
     }
   }

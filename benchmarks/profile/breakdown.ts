@@ -1,6 +1,6 @@
 /** Samples by phase and group, in microseconds for each session. */
 import type { Sample } from './cpu-profile.js'
-import { FUNCTION_GROUPS, groupOf, OTHER } from './groups.js'
+import { ALL_GROUPS, groupOf } from './groups.js'
 
 /** A stretch of CLOCK_MONOTONIC, in milliseconds. */
 export interface Window {
@@ -18,7 +18,7 @@ export const within = ({ atMs }: Sample, { fromMs, toMs }: Window): boolean => a
 
 /** A sample that reaches beyond its window counts there only as far as the window goes. */
 export function breakDown(samples: readonly Sample[], windows: readonly Window[], sessions: number): Breakdown {
-  const names = [...FUNCTION_GROUPS, OTHER].map(({ name }) => name)
+  const names = ALL_GROUPS.map(({ name }) => name)
   const sums = new Map(names.map((name) => [name, windows.map(() => 0)]))
   for (const sample of samples) {
     const endMs = sample.atMs + sample.durationUs / 1000

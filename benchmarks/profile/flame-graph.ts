@@ -1,6 +1,6 @@
 /** A flame graph as one plain SVG: width is time, above a function is what it called, the title of a box says more. */
 import type { Frame, Sample } from './cpu-profile.js'
-import { FUNCTION_GROUPS, groupOf, groupOfOne, OTHER } from './groups.js'
+import { ALL_GROUPS, groupOf, groupOfOne, OTHER, TRAFFIC } from './groups.js'
 
 const WIDTH = 1600
 const ROW = 17
@@ -57,7 +57,8 @@ export function flameGraph(title: string, samples: readonly Sample[], sessions: 
     const width = node.us * pxPerUs
     if (width < NARROWEST) return
     // Like in the table: a function without a group is its caller's.
-    const color = groupOfOne(node.frame)?.color ?? inherited
+    const isTraffic = inherited === TRAFFIC.color || (row === 1 && TRAFFIC.has(node.frame))
+    const color = isTraffic ? TRAFFIC.color : (groupOfOne(node.frame)?.color ?? inherited)
     const y = height - MARGIN - (row + 1) * ROW
     const share = ((node.us / root.us) * 100).toFixed(1)
     const said = `${node.name.trim()}: ${(node.us / sessions).toFixed(2)} µs for each session, ${share} %`
@@ -75,8 +76,10 @@ export function flameGraph(title: string, samples: readonly Sample[], sessions: 
   }
   draw(root, MARGIN, 0, OTHER.color)
 
-  const legend = [...FUNCTION_GROUPS.filter(({ name }) => name !== 'idle'), OTHER].map(({ name, color }, index) => {
-    const x = MARGIN + index * 196
+  let place = MARGIN
+  const legend = ALL_GROUPS.filter(({ name }) => name !== 'idle').map(({ name, color }) => {
+    const x = place
+    place += name.length * CHARACTER + 36
     return `<rect x="${x}" y="36" width="12" height="12" fill="${color}"/><text x="${x + 16}" y="46">${escaped(name)}</text>`
   })
   return [

@@ -1,5 +1,5 @@
 /** The targets in groups; a group is measured together. */
-import type { Bench } from '../bench.js'
+import { type Bench, reasonOf } from '../bench.js'
 import { type Target, unmeasured } from '../verdict.js'
 import { type GoalName, type Goals, goalsOf } from './goals.js'
 import { measureGrowth, measureGrowthOfPairs } from './growth.js'
@@ -57,15 +57,8 @@ export async function measureTargets(
     } catch (error) {
       failures++
       process.stderr.write(`${(error as Error).stack}\n`)
-      targets.push(...wanted.map((name) => unmeasured(goals[name], `the trial failed: ${firstLine(error)}`)))
+      targets.push(...wanted.map((name) => unmeasured(goals[name], `the trial failed: ${reasonOf(error)}`)))
     }
   }
   return { targets, failures }
-}
-
-/** Of a program that failed, what it said is the reason, not how it was called. */
-function firstLine(error: unknown): string {
-  const { message, stderr } = error as Error & { stderr?: string }
-  const said = stderr?.split('\n').find((line) => /Error\b/.test(line))
-  return (said ?? message.split('\n')[0] ?? '').slice(0, 300)
 }

@@ -11,14 +11,20 @@ export const WITHIN_MS = 120_000
 const teardowns: (() => unknown)[] = []
 export const t = { teardown: (handler: () => unknown) => void teardowns.unshift(handler) }
 
-async function tearDown(): Promise<void> {
-  for (const teardown of teardowns.splice(0)) await teardown()
+let tornDown: Promise<void> | undefined
+
+function tearDown(): Promise<void> {
+  tornDown ??= (async () => {
+    for (const teardown of teardowns.splice(0)) await teardown()
+  })()
+  return tornDown
 }
 
 /** Runs it, and ends the process with nothing left behind, also when it fails or is told to stop. */
 export async function main(run: () => Promise<void>): Promise<never> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void tearDown().finally(() => process.exit(1)))
+    // Not once: a second one, from a terminal and from who started us, must not end it in the middle.
+    process.on(signal, () => void tearDown().finally(() => process.exit(1)))
   }
   let status = 0
   try {
