@@ -29,7 +29,7 @@ export const FULL: Plan = {
   observedMs: 2000,
   counts: [1_000, 5_000, 10_000, 18_000],
   pairs: { count: 3, sessions: 16_700 },
-  flood: { connections: 50, rounds: 12, ms: 300 },
+  flood: { connections: 50, rounds: 24, ms: 150 },
   large: { sessions: 500, stateBytes: 1 << 20 },
   peers: { idle: 10_000, active: 500, goneWithinMs: 15_000 },
 }

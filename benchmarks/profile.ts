@@ -40,21 +40,22 @@ async function profile(): Promise<void> {
   const supervisor = supervise([node!, ...profiler, ...args])
   const crowd = startCrowd()
   await crowd.connect(await portOf(supervisor.child), sessions, active)
+  await crowd.order('prove')
   const first = await upgradeOnce(supervisor, { sessions, stateBytes })
   await crowd.order('prove')
-  const { result, restored } = await upgradeOnce(supervisor, { sessions, stateBytes })
+  const { result, pid: successor } = await upgradeOnce(supervisor, { sessions, stateBytes })
   await passed(AFTERMATH_MS)
   await crowd.order('prove')
   // Each ends by SIGTERM, and writes its profile then.
   await supervisor.stop()
 
-  const frozenAtMs = lastCaptureOf(supervisor.child.lines, first.restored.pid)
+  const frozenAtMs = lastCaptureOf(supervisor.child.lines, first.pid)
   if (Number.isNaN(frozenAtMs)) throw new Error('the predecessor did not say when it froze')
   const windows = windowsOf(result.phases, frozenAtMs)
   mkdirSync(options.out, { recursive: true })
   for (const [side, pid] of [
-    ['predecessor', first.restored.pid],
-    ['successor', restored.pid],
+    ['predecessor', first.pid],
+    ['successor', successor],
   ] as const) {
     const file = readdirSync(folder).find((name) => name.split('.').includes(String(pid)))
     if (file === undefined) throw new Error(`the ${side} wrote no profile`)

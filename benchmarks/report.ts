@@ -52,15 +52,33 @@ function targetTable(targets: readonly Target[]): Table {
 
 function peerTable(peers: readonly PeerResult[]): Table {
   const nameOf = ({ title, protocol }: PeerResult): string => `${title}, ${protocol.toUpperCase()}`
+  const most = Math.max(...peers.map((result) => ('reason' in result ? 0 : result.connections)))
   const rows = peers.map((result) => {
     const name = [nameOf(result), `the ${result.replaces}`]
     if ('reason' in result) return [...name, '–', '–', '–', '–', '–']
     const { dropped, connections, failed, before, during, goneMs, goneWithinMs } = result
-    const gone = goneMs === null ? `not within ${whole(goneWithinMs / 1000)} s` : ms(goneMs)
+    const gone = goneMs === null ? `not in ${whole(goneWithinMs / 1000)} s` : ms(goneMs)
     return [...name, `${whole(dropped)} of ${whole(connections)}`, whole(failed), ms(before), ms(during), gone]
   })
-  const notes = peers.flatMap((result) => ('reason' in result ? [`${nameOf(result)}: ${result.reason}`] : []))
-  const head = ['', 'replaces', 'connections dropped', 'requests failed', 'worst before', 'worst during', 'old gone']
+  const notes = peers.flatMap((result) => {
+    if ('reason' in result) return [`${nameOf(result)}: ${result.reason}`]
+    const isFewer = result.connections < most
+    return isFewer
+      ? [`${nameOf(result)}: fewer idle clients, for its limit of descriptors; it needs two for each.`]
+      : []
+  })
+  notes.push(
+    'Active clients that are cut connect anew and ask the same again; idle ones that are cut are only counted.',
+  )
+  const head = [
+    '',
+    'replaces',
+    'connections dropped',
+    'requests failed',
+    'worst latency before',
+    'during',
+    'old process gone after',
+  ]
   return { title: 'The same clients through a reload', head, rows, notes }
 }
 

@@ -5,7 +5,7 @@ import { serverCommand } from '../trials/harness.js'
 import { accepts, freePort, type Peer } from './peer.js'
 
 export const nodeCluster = (protocol: ProtocolName): Peer => ({
-  title: 'node:cluster, rolling restart',
+  title: 'node:cluster rolling restart',
   protocol,
   replaces: 'server',
   descriptors: 1,

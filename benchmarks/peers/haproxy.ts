@@ -26,7 +26,7 @@ backend servers
 `
 
 export const haproxy = (protocol: ProtocolName): Peer => ({
-  title: `HAProxy reload, ${protocol.toUpperCase()} mode`,
+  title: 'HAProxy reload',
   protocol,
   replaces: 'proxy',
   descriptors: protocol === 'tcp' ? 2 : 1,

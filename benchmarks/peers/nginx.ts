@@ -54,7 +54,7 @@ ${SERVERS[protocol](port, backend, folder)}
 `
 
 export const nginx = (protocol: ProtocolName): Peer => ({
-  title: `nginx reload, ${protocol.toUpperCase()} mode`,
+  title: 'nginx reload',
   protocol,
   replaces: 'proxy',
   // Two for each connection, but spread over several workers.

@@ -24,7 +24,7 @@ function findPm2(): string[] | undefined {
 }
 
 export const pm2 = (protocol: ProtocolName): Peer => ({
-  title: 'pm2 reload, cluster mode',
+  title: 'pm2 reload',
   protocol,
   replaces: 'server',
   descriptors: 1,

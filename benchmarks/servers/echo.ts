@@ -1,13 +1,13 @@
 /**
- * An echo server with a session for each connection. `echo.js SESSIONS STATE_BYTES MODE [clock]`. Says `port N`; a successor
- * also what it restored, and when it was live: `restored {generation, pid, sessions, bytes, liveAtMs}`. With `clock` it says
- * `captured PID AT` whenever shared state is captured, the last time at the freeze.
+ * An echo server with a session for each connection. `echo.js SESSIONS STATE_BYTES MODE [clock]`. Says `started PID`, then
+ * `port N`, or in a successor `live PID AT`, and `restored {pid, sessions, bytes}` once that is all of them: independent ones
+ * come after commit. With `clock` it says `captured PID AT` whenever shared state is captured, the last time at the freeze.
  */
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { join, type SessionDefinition } from 'handover'
 import { raiseDescriptorLimit } from '../descriptors.js'
 import { type BenchState, clockMs, makeState, stateBytes } from '../session.js'
-import { endOnSignal, type Restored } from './server.js'
+import { endOnSignal } from './server.js'
 
 /** `plain` without the library, `none` with it and without pre-copy, then the two kinds of pre-copy, and batch by batch. */
 export type Mode = 'plain' | 'none' | 'compare' | 'touch' | 'independent'
@@ -72,6 +72,8 @@ if (mode === 'plain') {
     restore: (socket, state: BenchState) => {
       restored.sessions++
       restored.bytes += stateBytes(state)
+      if (restored.sessions >= Number(sessions))
+        console.log(`restored ${JSON.stringify({ pid: process.pid, ...restored })}`)
       return serve(socket, state)
     },
     ...EXTRA[mode],
@@ -81,7 +83,6 @@ if (mode === 'plain') {
   })
   await runtime.listen(server, { name: 'bench', port: 0, host: '127.0.0.1', backlog: 4096 })
   await runtime.ready()
-  const said: Restored = { generation: runtime.generation, pid: process.pid, liveAtMs: clockMs(), ...restored }
-  if (runtime.generation > 1) console.log(`restored ${JSON.stringify(said)}`)
+  if (runtime.generation > 1) console.log(`live ${process.pid} ${clockMs()}`)
   else console.log(`port ${(server.address() as AddressInfo).port}`)
 }

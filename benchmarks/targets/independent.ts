@@ -7,9 +7,9 @@ import { judge, type Target, unmeasured } from '../verdict.js'
 import type { Goals } from './goals.js'
 
 /** Why a trial does not show independent sessions; undefined when it does. */
-export function whyNotIndependent(followed: Followed | null | undefined, sessions: number): string | undefined {
+export function whyNotIndependent(followed: Followed | undefined, sessions: number): string | undefined {
   if (followed === undefined) return 'this release moves all sessions at one instant: its result has no `followed`'
-  if (followed === null || followed.pauseMs === null || followed.sessions === 0) return 'no session moved independently'
+  if (followed.pauseMs === null || followed.sessions === 0) return 'no session moved independently'
   return followed.sessions === sessions ? undefined : `only ${followed.sessions} of ${sessions} moved independently`
 }
 

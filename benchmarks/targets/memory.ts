@@ -27,6 +27,7 @@ async function measure(
   if (reason !== undefined) return [unmeasured(goal, reason)]
   const detail = {
     peakMb: medianOf(trials, ({ peakMb }) => peakMb),
+    firstMb: medianOf(trials, ({ firstMb }) => firstMb),
     beforeMb: medianOf(trials, ({ beforeMb }) => beforeMb),
     afterMb: medianOf(trials, ({ afterMb }) => afterMb),
     trials: trials.map((trial) => trial.detail),

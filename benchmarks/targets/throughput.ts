@@ -15,11 +15,14 @@ async function measureFlood(bench: Bench, goal: Goal, protocol: ProtocolName): P
   const detail = {
     fresh: ratio(fresh),
     upgraded: ratio(upgraded),
+    /** The same ratio of two servers without the library: what is further from 1 than this is the library's. */
+    control: medianOf([...fresh, ...upgraded], (round) => round.control / round.without),
     ofEachTrial: trials.map((trial) => [ratio(trial.fresh), ratio(trial.upgraded)]),
     withPerSecond: medianOf(upgraded, (round) => round.with),
     withoutPerSecond: medianOf(upgraded, (round) => round.without),
     // Of the server alone: where the clients are the slower side, throughput would hide what the library costs.
     cpuUsWith: median(trials.map(({ cpuUs }) => cpuUs.with)),
+    cpuUsControl: median(trials.map(({ cpuUs }) => cpuUs.control)),
     cpuUsWithout: median(trials.map(({ cpuUs }) => cpuUs.without)),
   }
   // Before the first upgrade and after one: the worse of the two counts.

@@ -1,12 +1,15 @@
 /**
- * A trial: the same server without and with the library, both up, flooded in turn by the same clients: what slows the machine
- * for a moment slows neighbours alike. `flood.js PARAMS`
+ * A trial: the same server without and with the library, and without once more, all up, flooded in turn by the same clients:
+ * what slows the machine for a moment slows neighbours alike. `flood.js PARAMS`
  */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { type Child, startChild } from '../../test/harness/child.js'
 import type { ProtocolName } from '../protocols.js'
 import { portOf, runTrial, serverCommand, startCrowd, supervise, t } from './harness.js'
+
+const SIDES = ['without', 'with', 'control'] as const
+type Side = (typeof SIDES)[number]
 
 export interface FloodParams {
   protocol: ProtocolName
@@ -15,10 +18,8 @@ export interface FloodParams {
   ms: number
 }
 
-export interface FloodRound {
-  without: number
-  with: number
-}
+/** `control` is a second server without the library: how far it is from the first is what the machine adds. */
+export type FloodRound = Record<Side, number>
 
 export interface FloodTrial {
   /** Answers a second: of connections the server accepted itself, and after an upgrade of those it was handed (or accepts then). */
@@ -30,8 +31,6 @@ export interface FloodTrial {
 
 const CLOCK_TICKS = 100
 const WARM_ROUNDS = 3
-const SIDES = ['without', 'with'] as const
-type Side = (typeof SIDES)[number]
 
 await runTrial(async ({ protocol, connections, rounds, ms }: FloodParams): Promise<FloodTrial> => {
   const command = (isJoined: boolean): string[] =>
@@ -39,12 +38,16 @@ await runTrial(async ({ protocol, connections, rounds, ms }: FloodParams): Promi
       ? serverCommand('echo', [connections, 1024, isJoined ? 'touch' : 'plain'])
       : serverCommand('http', [connections, isJoined ? 'joined' : 'plain'])
   const [node, ...args] = command(false)
-  const plain = startChild(t, node!, args)
+  const [plain, control] = [startChild(t, node!, args), startChild(t, node!, args)]
   const supervisor = supervise(command(true))
-  const ports = { without: await portOf(plain), with: await portOf(supervisor.child) }
-  const pids = { without: plain.pid, with: runtimePid(supervisor.child) }
+  const ports = {
+    without: await portOf(plain),
+    with: await portOf(supervisor.child),
+    control: await portOf(control),
+  }
+  const pids = { without: plain.pid, with: runtimePid(supervisor.child), control: control.pid }
   const crowd = startCrowd()
-  const groups = { without: 0, with: 1 }
+  const groups = { without: 0, with: 1, control: 2 }
   for (const side of SIDES) await crowd.connect(ports[side], connections, 0, protocol)
 
   const measure = async (): Promise<{ rounds: FloodRound[]; cpuUs: FloodRound }> => {
@@ -59,16 +62,16 @@ await runTrial(async ({ protocol, connections, rounds, ms }: FloodParams): Promi
     }
     // Warm first: the compiler of either server is not what is compared.
     for (let round = 0; round < WARM_ROUNDS; round++) for (const side of SIDES) await flood(side)
-    for (const side of SIDES) spent[side] = answers[side] = 0
+    for (const side of SIDES) [spent[side], answers[side]] = [0, 0]
     const figures: FloodRound[] = []
     for (let round = 0; round < rounds; round++) {
       const figure = zero()
-      // Each is first as often as the other.
+      // Each comes after each of the others as often.
       for (const side of round % 2 === 0 ? SIDES : SIDES.toReversed()) figure[side] = await flood(side)
       figures.push(figure)
     }
     const cpu = (side: Side): number => (spent[side] / answers[side]) * 1e6
-    return { rounds: figures, cpuUs: { without: cpu('without'), with: cpu('with') } }
+    return { rounds: figures, cpuUs: { without: cpu('without'), with: cpu('with'), control: cpu('control') } }
   }
 
   const { rounds: fresh } = await measure()
@@ -78,7 +81,7 @@ await runTrial(async ({ protocol, connections, rounds, ms }: FloodParams): Promi
   assert.equal(json?.sessions.moved, protocol === 'tcp' ? connections : 0)
   pids.with = runtimePid(supervisor.child)
   if (protocol === 'http') {
-    groups.with = 2
+    groups.with = SIDES.length
     await crowd.connect(ports.with, connections, 0, protocol)
   }
   const { rounds: upgraded, cpuUs } = await measure()
@@ -86,7 +89,7 @@ await runTrial(async ({ protocol, connections, rounds, ms }: FloodParams): Promi
 })
 
 function zero(): FloodRound {
-  return { without: 0, with: 0 }
+  return { without: 0, with: 0, control: 0 }
 }
 
 /** The server's process, not its supervisor's: the last that started. */

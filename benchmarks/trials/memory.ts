@@ -4,7 +4,7 @@ import { type Child, startNode } from '../../test/harness/child.js'
 import type { Mode } from '../servers/echo.js'
 import { passed, portOf, runTrial, serverCommand, startCrowd, supervise, t } from './harness.js'
 import type { PhaseMemory } from './sampler.js'
-import { type Followed, upgradeOnce } from './upgrade-once.js'
+import { type Followed, followedOf, upgradeOnce } from './upgrade-once.js'
 
 export interface MemoryParams {
   sessions: number
@@ -14,11 +14,13 @@ export interface MemoryParams {
 }
 
 export interface MemoryTrial {
+  /** The first process, which was handed nothing: what the sessions take by themselves. */
+  firstMb: number
   beforeMb: number
   afterMb: number
   /** Of both at one instant. */
   peakMb: number
-  followed?: Followed | null | undefined
+  followed?: Followed | undefined
   detail: { samples: number; gapMs: number; atPeakMb: number[]; sharedMb: number }
 }
 
@@ -30,32 +32,40 @@ await runTrial(async ({ sessions, stateBytes, active, mode }: MemoryParams): Pro
   const sampler = startNode(t, 'benchmarks/trials/sampler.js')
   const crowd = startCrowd()
   await crowd.connect(await portOf(supervisor.child), sessions, active)
+  // A connection is made before the server has accepted it, and made its state.
+  assert.equal(await crowd.order('prove'), sessions)
+  const [, started] = await supervisor.child.line(/^started (\d+)$/)
+  sampler.write(`watch ${started}\nphase first\n`)
+  await passed(STEADY_MS)
+  sampler.write('phase upgrade\n')
   // The one measured is a successor itself, as every later predecessor is.
-  const first = await upgradeOnce(supervisor, { sessions, stateBytes })
+  const predecessor = await upgradeOnce(supervisor, { sessions, stateBytes })
   assert.equal(await crowd.order('prove'), sessions)
 
-  sampler.write(`watch ${first.restored.pid}\nphase before\n`)
+  sampler.write(`watch ${predecessor.pid}\nphase before\n`)
   await passed(STEADY_MS)
   sampler.write('phase transfer\n')
   const from = supervisor.child.lines.length
   // From its first line on, before it has joined, the successor is watched.
   const watched = supervisor.child.line(/^started (\d+)$/, from).then(([, pid]) => sampler.write(`watch ${pid}\n`))
-  const { result, restored } = await upgradeOnce(supervisor, { sessions, stateBytes })
+  const { result, pid: successor } = await upgradeOnce(supervisor, { sessions, stateBytes })
   await watched
   // The predecessor has ended by now: the command waits for it.
   sampler.write('phase after\n')
   await passed(STEADY_MS)
-  const { before, transfer, after } = await report(sampler)
+  const { first, before, transfer, after } = await report(sampler)
   assert.equal(await crowd.order('prove'), sessions)
 
-  const [beforeMb, afterMb] = [before.medianMb[first.restored.pid], after.medianMb[restored.pid]]
-  assert.ok(beforeMb !== undefined && afterMb !== undefined)
+  const [beforeMb, afterMb] = [before.medianMb[predecessor.pid], after.medianMb[successor]]
+  const firstMb = first.medianMb[Number(started)]
+  assert.ok(beforeMb !== undefined && afterMb !== undefined && firstMb !== undefined)
   assert.deepEqual(Object.keys(transfer.medianMb).length, 2)
   return {
+    firstMb,
     beforeMb,
     afterMb,
     peakMb: transfer.peakMb,
-    followed: 'followed' in result ? (result.followed as Followed | null) : undefined,
+    followed: followedOf(result),
     detail: {
       samples: transfer.samples,
       gapMs: transfer.gapMs,
@@ -65,7 +75,7 @@ await runTrial(async ({ sessions, stateBytes, active, mode }: MemoryParams): Pro
   }
 })
 
-async function report(sampler: Child): Promise<{ before: PhaseMemory; transfer: PhaseMemory; after: PhaseMemory }> {
+async function report(sampler: Child): Promise<Record<'first' | 'before' | 'transfer' | 'after', PhaseMemory>> {
   sampler.write('report\n')
   return JSON.parse((await sampler.line(/^answer (.*)$/))[1]!)
 }

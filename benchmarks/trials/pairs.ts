@@ -24,6 +24,7 @@ await runTrial(async ({ pairs, sessions, stateBytes }: PairsParams): Promise<Pai
     const supervisor = supervise(serverCommand('echo', [sessions, stateBytes, 'touch']))
     const crowd = startCrowd()
     await crowd.connect(await portOf(supervisor.child), sessions)
+    assert.equal(await crowd.order('prove'), sessions)
     units.push({ supervisor, crowd })
   }
   const upgrade = async ({ supervisor }: { supervisor: TestSupervisor }): Promise<number> => {

@@ -2,10 +2,9 @@
 import assert from 'node:assert/strict'
 import type { UpgradeResult } from '../../src/supervisor/result.js'
 import type { TestSupervisor } from '../../test/harness/supervisor.js'
-import type { Restored } from '../servers/server.js'
 import { WITHIN_MS } from './harness.js'
 
-/** Sessions that moved batch by batch, as the supervisor will report them. */
+/** Sessions that moved batch by batch after commit, as the supervisor will report them. */
 export interface Followed {
   sessions: number
   pauseMs: { p50: number; p99: number; max: number } | null
@@ -13,7 +12,10 @@ export interface Followed {
 
 export interface Upgraded {
   result: UpgradeResult
-  restored: Restored
+  /** The successor's. */
+  pid: number
+  /** When it served, in milliseconds of CLOCK_MONOTONIC. */
+  liveAtMs: number
 }
 
 /** Every session, with every byte of its state, is in another process: by the supervisor's word and by the successor's. */
@@ -27,11 +29,16 @@ export async function upgradeOnce(
   assert.equal(result.sessions.moved, sessions)
   assert.equal(result.sessions.dropped + result.sessions.refused, 0)
   assert.notEqual(result.to.pid, result.from.pid)
-  const said = await supervisor.child.line(new RegExp(`^restored (.*"pid":${result.to.pid}\\b.*)$`), 0, WITHIN_MS)
-  const restored = JSON.parse(said[1]!) as Restored
-  assert.equal(restored.sessions, sessions)
-  assert.equal(restored.bytes, sessions * stateBytes)
-  return { result, restored }
+  const pid = result.to.pid!
+  const said = await supervisor.child.line(new RegExp(`^restored (.*"pid":${pid}\\b.*)$`), 0, WITHIN_MS)
+  assert.deepEqual(JSON.parse(said[1]!), { pid, sessions, bytes: sessions * stateBytes })
+  const live = await supervisor.child.line(new RegExp(`^live ${pid} (.*)$`), 0, WITHIN_MS)
+  return { result, pid, liveAtMs: Number(live[1]) }
+}
+
+/** Undefined when the supervisor knows nothing of independent sessions. */
+export function followedOf(result: UpgradeResult): Followed | undefined {
+  return 'followed' in result ? (result.followed as Followed) : undefined
 }
 
 export function transferMsOf({ phases }: UpgradeResult, ...names: string[]): number {
