@@ -2,7 +2,7 @@
  * `npm run bench`: the project's targets, each with what it is held against in the same run, and the same clients through a
  * reload of others. Everything by default; otherwise
  *
- *   --only P1,P5     these targets (`P1`: all of P1), `movers` (idle sessions, moved also by process.send), `peers`
+ *   --only P1,P5     these targets (`P1`: all that begin so), `movers` (idle sessions, moved also by process.send), `peers`
  *   --peers          the peers alone
  *   --trials N       of each (3)
  *   --quick          a bounded share, for CI

@@ -7,35 +7,55 @@ import { judge, type Target, unmeasured } from '../verdict.js'
 import type { Goals } from './goals.js'
 
 /** Why a trial does not show independent sessions; undefined when it does. */
-export function whyNotIndependent(followed: Followed | undefined, sessions: number): string | undefined {
+export function whyNotIndependent(followed: Followed | undefined): string | undefined {
   if (followed === undefined) return 'this release moves all sessions at one instant: its result has no `followed`'
-  if (followed.pauseMs === null || followed.sessions === 0) return 'no session moved independently'
-  return followed.sessions === sessions ? undefined : `only ${followed.sessions} of ${sessions} moved independently`
+  return followed.pauseMs === null || followed.sessions === 0 ? 'no session moved independently' : undefined
+}
+
+/** Up to this share of sessions may stand in the freeze without being seen in a p99. */
+const UNSEEN = 0.01
+
+/**
+ * Of all sessions: those that followed, and those that moved in the freeze for a reason of their own. Their pauses come
+ * apart, so where both count the longer one is taken: never less than it was.
+ */
+export function pauseOfAll({ sessions, followed, pauseMs }: Pick<UpgradeTrial, 'sessions' | 'followed' | 'pauseMs'>): {
+  p99: number
+  max: number
+} {
+  const { sessions: following, pauseMs: own } = followed!
+  const isSeen = sessions - following > sessions * UNSEEN
+  return {
+    p99: isSeen ? Math.max(own!.p99, pauseMs.p99) : own!.p99,
+    max: sessions > following ? Math.max(own!.max, pauseMs.max) : own!.max,
+  }
 }
 
 export async function measureIndependent(bench: Bench, goals: Goals): Promise<Target[]> {
-  const { active, sessions } = bench.plan
+  const { active } = bench.plan
   const trials = await bench.series<UpgradeTrial, object>(
     'upgrade',
     bench.upgradeParams({ active, mode: 'independent' }),
   )
-  for (const { followed } of trials) {
-    const reason = whyNotIndependent(followed, sessions)
-    if (reason !== undefined) return [unmeasured(goals.P1i, reason), unmeasured(goals.P1ilatency, reason)]
-  }
-  const pauses = trials.map(({ followed }) => followed!.pauseMs!)
+  const reason = trials.map(({ followed }) => whyNotIndependent(followed)).find((why) => why !== undefined)
+  if (reason !== undefined) return [unmeasured(goals.P1i, reason), unmeasured(goals.P1ilatency, reason)]
+  const pauses = trials.map(pauseOfAll)
   const ratios = trials.map(({ before, during }) => during.max / before.max)
-  const detail = {
-    worstBeforeMs: medianOf(trials, ({ before }) => before.max),
-    worstDuringMs: medianOf(trials, ({ during }) => during.max),
-    ratios,
-  }
   return [
     judge(
       goals.P1i,
       medianOf(pauses, ({ p99 }) => p99),
-      { maxMs: medianOf(pauses, ({ max }) => max) },
+      {
+        maxMs: medianOf(pauses, ({ max }) => max),
+        followed: trials.map(({ followed }) => followed!.sessions),
+        followedMs: trials.map(({ followed }) => followed!.pauseMs),
+        inFreezeMs: trials.map(({ pauseMs }) => pauseMs.max),
+      },
     ),
-    judge(goals.P1ilatency, median(ratios), detail),
+    judge(goals.P1ilatency, median(ratios), {
+      worstBeforeMs: medianOf(trials, ({ before }) => before.max),
+      worstDuringMs: medianOf(trials, ({ during }) => during.max),
+      ratios,
+    }),
   ]
 }

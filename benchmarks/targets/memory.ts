@@ -22,7 +22,7 @@ async function measure(
   const trials = await bench.series<MemoryTrial, MemoryParams>('memory', params)
   const reason =
     params.mode === 'independent'
-      ? trials.map(({ followed }) => whyNotIndependent(followed, params.sessions)).find((why) => why !== undefined)
+      ? trials.map(({ followed }) => whyNotIndependent(followed)).find((why) => why !== undefined)
       : undefined
   if (reason !== undefined) return [unmeasured(goal, reason)]
   const detail = {

@@ -34,9 +34,9 @@ export const GROUPS: readonly Group[] = [
   { names: ['P6'], measure: measureCommand },
 ]
 
-/** `P1` means all that begins so and goes on with a letter; `P1i` is one of them. */
+/** `P1` means all that begins so, `P1i` too, `P1max` only itself. */
 export const isSelected = (name: string, selection: readonly string[]): boolean =>
-  selection.some((word) => name === word || (/^P\d$/.test(word) && name.startsWith(word)))
+  selection.some((word) => name.startsWith(word))
 
 /**
  * Each target that is selected, measured or with the reason why not. A trial that fails is such a reason too, and is said

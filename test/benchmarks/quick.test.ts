@@ -28,7 +28,7 @@ t.test('the last line is one object with a row for each target', async (t) => {
   t.match(conditions, { quick: true, trials: 1, node: process.versions.node, cores: Number, loadAtStart: Number })
   t.strictSame(
     targets.map(({ name }: Target) => name),
-    ['P1max', 'P1i', 'P5large', 'P6'],
+    ['P1max', 'P1i', 'P1ilatency', 'P5large', 'P6'],
   )
   for (const target of targets as Target[]) {
     t.match(target, { unit: String, target: /^[≤≥] [\d.]+$/, met: Boolean, against: /\S/ }, target.name)

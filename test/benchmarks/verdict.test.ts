@@ -3,6 +3,7 @@ import t from 'tap'
 import type { Bench } from '../../benchmarks/bench.js'
 import { QUICK } from '../../benchmarks/plan.js'
 import { goalsOf } from '../../benchmarks/targets/goals.js'
+import { pauseOfAll, whyNotIndependent } from '../../benchmarks/targets/independent.js'
 import { GROUPS, isSelected, measureTargets } from '../../benchmarks/targets/targets.js'
 import { type Goal, judge, unmeasured } from '../../benchmarks/verdict.js'
 
@@ -38,11 +39,11 @@ t.test('every goal is measured by one group', async (t) => {
   t.equal(new Set(names).size, names.length)
 })
 
-t.test('a selection: a number means all of it, anything else itself', async (t) => {
+t.test('a selection: the beginning of a name means all that begin so', async (t) => {
   const names = GROUPS.flatMap((group) => group.names)
   const of = (...words: string[]): string[] => names.filter((name) => isSelected(name, words))
   t.strictSame(of('P1'), ['P1', 'P1max', 'P1ratio', 'P1i', 'P1ilatency'])
-  t.strictSame(of('P1i', 'P6'), ['P1i', 'P6'])
+  t.strictSame(of('P1i', 'P6', 'P1max'), ['P1max', 'P1i', 'P1ilatency', 'P6'])
   t.strictSame(of('peers'), [])
 })
 
@@ -80,4 +81,17 @@ t.test('a trial that fails leaves a reason, and the others are measured', async 
     P6: { value: 0.2, met: true },
   })
   t.equal(failures, 2)
+})
+
+t.test('independent sessions: those that moved in the freeze count where a p99 sees them', async (t) => {
+  const pauseMs = { p50: 30, p99: 30, max: 30 }
+  const own = { p50: 1, p99: 2, max: 3 }
+  const of = (followed: number) =>
+    pauseOfAll({ sessions: 1000, followed: { sessions: followed, pauseMs: own }, pauseMs })
+  t.strictSame(of(1000), { p99: 2, max: 3 })
+  t.strictSame(of(990), { p99: 2, max: 30 })
+  t.strictSame(of(989), { p99: 30, max: 30 })
+  t.equal(whyNotIndependent({ sessions: 990, pauseMs: own }), undefined)
+  t.match(whyNotIndependent({ sessions: 0, pauseMs: null }), /no session moved/)
+  t.match(whyNotIndependent(undefined), /no `followed`/)
 })
