@@ -24,8 +24,9 @@ export async function upgradeOnce(
   { sessions, stateBytes }: { sessions: number; stateBytes: number },
 ): Promise<Upgraded> {
   const { exitCode, json: result, lines } = await supervisor.upgrade()
-  assert.equal(exitCode, 0, lines.join('\n'))
-  assert.ok(result !== undefined)
+  assert.ok(result !== undefined, lines.join(' '))
+  const reasons = result.reasons.map(({ reason }) => reason).join('; ')
+  assert.equal(exitCode, 0, `the upgrade ${result.outcome}: ${reasons}`)
   assert.equal(result.sessions.moved, sessions)
   assert.equal(result.sessions.dropped + result.sessions.refused, 0)
   assert.notEqual(result.to.pid, result.from.pid)
