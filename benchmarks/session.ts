@@ -2,16 +2,20 @@
 import type { Socket } from 'node:net'
 
 const FIELDS = 8
+/** Above this a state is one Buffer: what is large is so in practice. */
+const TEXT_BYTES = 1 << 16
 export const REPLY_BYTES = 12
 
 export interface BenchState {
   id: number
   lastSeen: number
   fields: string[]
+  payload?: Buffer
 }
 
-/** State with exactly `bytes` characters in its fields, different for each session. */
+/** State with exactly `bytes` characters in its fields, or bytes in its payload, different for each session. */
 export function makeState(id: number, bytes: number): BenchState {
+  if (bytes > TEXT_BYTES) return { id, lastSeen: 0, fields: [], payload: Buffer.alloc(bytes, `${id};`) }
   const fields = Array.from({ length: FIELDS }, (_, index) => {
     const length = Math.floor((bytes * (index + 1)) / FIELDS) - Math.floor((bytes * index) / FIELDS)
     return `${id * 2654435761 + index};`.repeat(Math.ceil(length / 2)).slice(0, length)
@@ -19,7 +23,8 @@ export function makeState(id: number, bytes: number): BenchState {
   return { id, lastSeen: id * 1000, fields }
 }
 
-export const stateBytes = (state: BenchState): number => state.fields.reduce((sum, field) => sum + field.length, 0)
+export const stateBytes = ({ fields, payload }: BenchState): number =>
+  fields.reduce((sum, field) => sum + field.length, payload?.length ?? 0)
 
 /** FNV-1a of the state as JSON: the same before and after the move, or something was lost. */
 export function stateHash(state: BenchState): number {

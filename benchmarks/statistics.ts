@@ -20,11 +20,23 @@ export function percentile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN
 }
 
-export const median = (values: readonly number[]): number =>
-  percentile(
-    values.toSorted((a, b) => a - b),
-    0.5,
-  )
+/** Of an even number of values the mean of the middle two: with two trials, neither the better nor the worse. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length / 2
+  if (Number.isInteger(middle)) return ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2
+  return sorted[Math.floor(middle)] ?? Number.NaN
+}
+
+export const medianOf = <T>(items: readonly T[], pick: (item: T) => number): number => median(items.map(pick))
+
+/** By least squares: how much y grows with each x. */
+export function slope(points: readonly (readonly [x: number, y: number])[]): number {
+  const mean = (pick: 0 | 1): number => points.reduce((sum, point) => sum + point[pick], 0) / points.length
+  const [x, y] = [mean(0), mean(1)]
+  const over = points.reduce((sum, point) => sum + (point[0] - x) * (point[1] - y), 0)
+  return over / points.reduce((sum, point) => sum + (point[0] - x) ** 2, 0)
+}
 
 export function figuresOf({ frozenAt, liveAt, bytes }: Move): MoveFigures {
   const pauses = liveAt.map((live, index) => live - frozenAt[index]!).sort((a, b) => a - b)

@@ -1,159 +1,64 @@
-/** The targets, each measured in the same run as what it is held against. */
-import { median } from '../statistics.js'
-import type { Summary } from '../summary.js'
-import type { UpgradeTrial } from './trial.js'
+/** The targets in groups; a group is measured together. */
+import { type Bench, reasonOf } from '../bench.js'
+import { type Target, unmeasured } from '../verdict.js'
+import { type GoalName, type Goals, goalsOf } from './goals.js'
+import { measureGrowth, measureGrowthOfPairs } from './growth.js'
+import { measureIndependent } from './independent.js'
+import { measureAllAtOnce, measureIndependentMemory, measureLarge, measureLargeIndependent } from './memory.js'
+import { measureCommand, measurePause, measurePauseRatio } from './pause.js'
+import { measureRate, measureRateOnNode24, measureRatios } from './rate.js'
+import { measureEcho, measureHttp } from './throughput.js'
 
-export interface Target {
-  readonly name: string
-  readonly what: string
-  readonly value: number
-  readonly unit: string
-  readonly target: string
-  readonly met: boolean
-  readonly against: string
+export type Measure = (bench: Bench, goals: Goals) => Promise<Target[]>
+
+interface Group {
+  readonly names: readonly GoalName[]
+  readonly measure: Measure
 }
 
-type RunTrial = (...words: string[]) => Promise<unknown>
+export const GROUPS: readonly Group[] = [
+  { names: ['P1', 'P1max'], measure: measurePause },
+  { names: ['P1ratio'], measure: measurePauseRatio },
+  { names: ['P1i', 'P1ilatency'], measure: measureIndependent },
+  { names: ['P2'], measure: measureRate },
+  { names: ['P2all', 'P2best'], measure: measureRatios },
+  { names: ['P2node24'], measure: measureRateOnNode24 },
+  { names: ['P3'], measure: measureGrowth },
+  { names: ['P3pairs'], measure: measureGrowthOfPairs },
+  { names: ['P4'], measure: measureEcho },
+  { names: ['P4http'], measure: measureHttp },
+  { names: ['P5'], measure: measureAllAtOnce },
+  { names: ['P5large'], measure: measureLarge },
+  { names: ['P5i'], measure: measureIndependentMemory },
+  { names: ['P5ilarge'], measure: measureLargeIndependent },
+  { names: ['P6'], measure: measureCommand },
+]
 
-const COUNTS = [1_000, 5_000, 10_000, 18_000]
+/** `P1` means all that begins so, `P1i` too, `P1max` only itself. */
+export const isSelected = (name: string, selection: readonly string[]): boolean =>
+  selection.some((word) => name.startsWith(word))
 
-/** @param peers medians of `process.send`, all at once and at its best. */
+/**
+ * Each target that is selected, measured or with the reason why not. A trial that fails is such a reason too, and is said
+ * on stderr: the others are measured all the same.
+ */
 export async function measureTargets(
-  run: RunTrial,
-  trials: number,
-  peers: { all?: Summary | undefined; best?: Summary | undefined },
-): Promise<Target[]> {
-  const upgrades = async (sessions: number, active: number): Promise<UpgradeTrial[]> => {
-    const results: UpgradeTrial[] = []
-    for (let trial = 0; trial < trials; trial++)
-      results.push((await run('upgrade', String(sessions), String(active), 'touch')) as UpgradeTrial)
-    return results
+  bench: Bench,
+  selection: readonly string[],
+): Promise<{ targets: Target[]; failures: number }> {
+  const goals = goalsOf(bench.plan)
+  const targets: Target[] = []
+  let failures = 0
+  for (const { names, measure } of GROUPS) {
+    const wanted = names.filter((name) => isSelected(name, selection))
+    if (wanted.length === 0) continue
+    try {
+      targets.push(...(await measure(bench, goals)).filter(({ name }) => isSelected(name, selection)))
+    } catch (error) {
+      failures++
+      process.stderr.write(`${(error as Error).stack}\n`)
+      targets.push(...wanted.map((name) => unmeasured(goals[name], `the trial failed: ${reasonOf(error)}`)))
+    }
   }
-  const of = (results: readonly UpgradeTrial[], pick: (trial: UpgradeTrial) => number): number =>
-    median(results.map(pick))
-  const active = await upgrades(10_000, 500)
-  const p99 = of(active, ({ pauseMs }) => pauseMs.p99)
-  const idle = new Map<number, UpgradeTrial[]>()
-  for (const count of COUNTS) idle.set(count, await upgrades(count, 0))
-  const pauses = [...idle].map(([count, results]) => [count, of(results, ({ pauseMs }) => pauseMs.max) * 1000] as const)
-  const rate = 10_000 / (of(active, ({ transferMs }) => transferMs) / 1000)
-  const withLibrary: number[] = []
-  const without: number[] = []
-  for (let trial = 0; trial < trials; trial++) {
-    without.push(((await run('flood', 'plain')) as { rate: number }).rate)
-    withLibrary.push(((await run('flood', 'touch')) as { rate: number }).rate)
-  }
-  const load = '10,000 sessions of 1 KB, 500 of them active at 20 messages a second'
-  const targets: Target[] = [
-    atMost('P1', 'pause p99', p99, 'ms', 10, load),
-    atMost(
-      'P1max',
-      'pause max',
-      of(active, ({ pauseMs }) => pauseMs.max),
-      'ms',
-      20,
-      load,
-    ),
-    atLeast(
-      'P2',
-      'whole transfer',
-      rate,
-      'sessions/s',
-      Number(process.versions.node.split('.')[0]) >= 24 ? 150_000 : 100_000,
-      load,
-    ),
-    atMost(
-      'P3',
-      'pause for each clean session',
-      slope(pauses),
-      'µs',
-      0.3,
-      `${COUNTS.join(', ')} idle sessions in one process`,
-    ),
-    atLeast(
-      'P4',
-      'echo throughput, with / without',
-      median(withLibrary) / median(without),
-      'ratio',
-      0.99,
-      'the same server without the library',
-    ),
-    atMost(
-      'P6',
-      "command to committed beyond the successor's start",
-      of(active, ({ beyondStartMs }) => beyondStartMs) / 1000,
-      's',
-      0.3,
-      load,
-    ),
-  ]
-  if (peers.all) {
-    targets.push(
-      atLeast(
-        'P1ratio',
-        "process.send's total / pause p99",
-        peers.all.durationMs / p99,
-        'ratio',
-        200,
-        'process.send, all at once',
-      ),
-    )
-    targets.push(
-      atLeast(
-        'P2all',
-        'sessions/s, ratio',
-        rate / peers.all.sessionsPerSecond,
-        'ratio',
-        40,
-        'process.send, all at once',
-      ),
-    )
-  }
-  if (peers.best)
-    targets.push(
-      atLeast(
-        'P2best',
-        'sessions/s, ratio',
-        rate / peers.best.sessionsPerSecond,
-        'ratio',
-        10,
-        'process.send, 64 outstanding',
-      ),
-    )
-  return targets
-}
-
-function atMost(name: string, what: string, value: number, unit: string, limit: number, against: string): Target {
-  return { name, what, value, unit, target: `≤ ${limit}`, met: value <= limit, against }
-}
-
-function atLeast(name: string, what: string, value: number, unit: string, limit: number, against: string): Target {
-  return { name, what, value, unit, target: `≥ ${limit}`, met: value >= limit, against }
-}
-
-/** Least squares. */
-function slope(points: readonly (readonly [number, number])[]): number {
-  const mean = (pick: 0 | 1): number => points.reduce((sum, point) => sum + point[pick], 0) / points.length
-  const [x, y] = [mean(0), mean(1)]
-  const over = points.reduce((sum, point) => sum + (point[0] - x) * (point[1] - y), 0)
-  return over / points.reduce((sum, point) => sum + (point[0] - x) ** 2, 0)
-}
-
-export function targetTable(targets: readonly Target[]): string {
-  const rows = targets.map(({ name, what, value, unit, target, met }) => [
-    name,
-    what,
-    `${value.toPrecision(3)} ${unit}`,
-    target,
-    met ? 'met' : 'not met',
-  ])
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => row[column]!.length)))
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
+  return { targets, failures }
 }

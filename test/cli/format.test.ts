@@ -7,6 +7,8 @@ const pauseMs = { p50: 1, p99: 2, max: 3 }
 const result = {
   id: 1,
   outcome: 'committed',
+  serves: 'successor',
+  draining: [],
   startedAt: '',
   durationMs: 1,
   from: side,

@@ -6,8 +6,8 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
-import { raiseDescriptorLimit } from './descriptors.js'
-import { REPLY_BYTES } from './session.js'
+import { raiseDescriptorLimit } from '../descriptors.js'
+import { REPLY_BYTES } from '../session.js'
 
 const CONNECTING_AT_ONCE = 100
 

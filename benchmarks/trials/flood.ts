@@ -1,0 +1,105 @@
+/**
+ * A trial: the same server without and with the library, and without once more, all up, flooded in turn by the same clients:
+ * what slows the machine for a moment slows neighbours alike. `flood.js PARAMS`
+ */
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { type Child, startChild } from '../../test/harness/child.js'
+import type { ProtocolName } from '../protocols.js'
+import { portOf, runTrial, serverCommand, startCrowd, supervise, t } from './harness.js'
+
+const SIDES = ['without', 'with', 'control'] as const
+type Side = (typeof SIDES)[number]
+
+export interface FloodParams {
+  protocol: ProtocolName
+  connections: number
+  rounds: number
+  ms: number
+}
+
+/** `control` is a second server without the library: how far it is from the first is what the machine adds. */
+export type FloodRound = Record<Side, number>
+
+export interface FloodTrial {
+  /** Answers a second: of connections the server accepted itself, and after an upgrade of those it was handed (or accepts then). */
+  fresh: FloodRound[]
+  upgraded: FloodRound[]
+  /** The servers' own processor time for each answer after the upgrade, in microseconds. */
+  cpuUs: FloodRound
+}
+
+const CLOCK_TICKS = 100
+const WARM_ROUNDS = 3
+
+await runTrial(async ({ protocol, connections, rounds, ms }: FloodParams): Promise<FloodTrial> => {
+  const command = (isJoined: boolean): string[] =>
+    protocol === 'tcp'
+      ? serverCommand('echo', [connections, 1024, isJoined ? 'touch' : 'plain'])
+      : serverCommand('http', [connections, isJoined ? 'joined' : 'plain'])
+  const [node, ...args] = command(false)
+  const [plain, control] = [startChild(t, node!, args), startChild(t, node!, args)]
+  const supervisor = supervise(command(true))
+  const ports = {
+    without: await portOf(plain),
+    with: await portOf(supervisor.child),
+    control: await portOf(control),
+  }
+  const pids = { without: plain.pid, with: runtimePid(supervisor.child), control: control.pid }
+  const crowd = startCrowd()
+  const groups = { without: 0, with: 1, control: 2 }
+  for (const side of SIDES) await crowd.connect(ports[side], connections, 0, protocol)
+
+  const measure = async (): Promise<{ rounds: FloodRound[]; cpuUs: FloodRound }> => {
+    const [spent, answers] = [zero(), zero()]
+    const flood = async (side: Side): Promise<number> => {
+      const before = cpuSeconds(pids[side])
+      const rate = await crowd.order<number>('flood', groups[side], ms)
+      assert.ok(rate > 0)
+      spent[side] += cpuSeconds(pids[side]) - before
+      answers[side] += (rate * ms) / 1000
+      return rate
+    }
+    // Warm first: the compiler of either server is not what is compared.
+    for (let round = 0; round < WARM_ROUNDS; round++) for (const side of SIDES) await flood(side)
+    for (const side of SIDES) [spent[side], answers[side]] = [0, 0]
+    const figures: FloodRound[] = []
+    for (let round = 0; round < rounds; round++) {
+      const figure = zero()
+      // Each comes after each of the others as often.
+      for (const side of round % 2 === 0 ? SIDES : SIDES.toReversed()) figure[side] = await flood(side)
+      figures.push(figure)
+    }
+    const cpu = (side: Side): number => (spent[side] / answers[side]) * 1e6
+    return { rounds: figures, cpuUs: { without: cpu('without'), with: cpu('with'), control: cpu('control') } }
+  }
+
+  const { rounds: fresh } = await measure()
+  if (protocol === 'http') await crowd.order('leave', groups.with)
+  const { exitCode, json } = await supervisor.upgrade()
+  assert.equal(exitCode, 0)
+  assert.equal(json?.sessions.moved, protocol === 'tcp' ? connections : 0)
+  pids.with = runtimePid(supervisor.child)
+  if (protocol === 'http') {
+    groups.with = SIDES.length
+    await crowd.connect(ports.with, connections, 0, protocol)
+  }
+  const { rounds: upgraded, cpuUs } = await measure()
+  return { fresh, upgraded, cpuUs }
+})
+
+function zero(): FloodRound {
+  return { without: 0, with: 0, control: 0 }
+}
+
+/** The server's process, not its supervisor's: the last that started. */
+function runtimePid(supervised: Child): number {
+  return Number(supervised.lines.flatMap((line) => /^started (\d+)$/.exec(line)?.[1] ?? []).at(-1))
+}
+
+/** User and system, from proc(5). */
+function cpuSeconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS
+}
