@@ -19,7 +19,8 @@ t.setTimeout(scaled(110_000))
 const RUNS = 60
 const GENERATIONS = 3
 const SIZES = [1, 7, 1000, 70_000, 400_000]
-const ENCODINGS = [undefined, undefined, 'latin1', 'hex'] as const
+/** One character a byte: with others a read of some characters may end within one. */
+const ENCODINGS = [undefined, undefined, 'latin1'] as const
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 /** One end: what it writes goes on where it stopped, what it reads is compared. */
