@@ -350,7 +350,6 @@ export class SessionCopy implements Copy, Follower {
     if (isFinal || isEarly) {
       const envelope = captureOne(kind.name, choice, definition, () => definition.capture(socket, entry.session))
       if (envelope.checksum !== known.checksum) {
-        known.checksum = envelope.checksum
         state = envelope.bytes
         checksum = envelope.checksum
       }
@@ -358,6 +357,7 @@ export class SessionCopy implements Copy, Follower {
     // A clean session that is only captured to be compared is not described again. After capture, which may use the socket.
     const isUsed = !isFinal || isBare || this.#dirty.has(socket) || this.#unsettled.has(socket)
     const description = isUsed ? describeOne(describe, socket, choice) : undefined
+    if (state !== null) known.checksum = checksum
     this.#dirty.delete(socket)
     if (isFinal) this.#late.delete(socket)
     else this.#followSettling(socket, isEarly)

@@ -1,68 +1,20 @@
 /** Real sockets, held and then parked: to the app they must look like any other. The oracle is the socket Node has made. */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { once } from 'node:events'
-import net, { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import net, { type Socket } from 'node:net'
 import { PassThrough } from 'node:stream'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import type { HeldSocket } from '../../src/adapters/net/held.js'
 import { netTransport } from '../../src/adapters/net.js'
 import { binding } from '../../src/sys/binding.js'
 import { descriptorOf, writesInFlight } from '../../src/sys/node-internals.js'
-import { Parking } from '../../src/sys/parking.js'
-import { until, within } from '../harness/timeout.js'
+import { until } from '../harness/timeout.js'
 import { openDescriptors } from './descriptors.js'
+import { world } from './world.js'
 
 const b = binding()
 const ignore = () => undefined
 const turn = () => new Promise((resolve) => setImmediate(resolve))
-
-interface World {
-  readonly client: Socket
-  /** The predecessor's socket. Nobody reads it but by `setUp`. */
-  readonly before: Socket
-  readonly parking: Parking
-  /** Moves it: held from then on. */
-  adopt(prepared?: boolean): HeldSocket
-  live(): void
-}
-
-let paths = 0
-
-async function world(t: Test, type: 'TCP' | 'Pipe' = 'TCP', allowHalfOpen = false): Promise<World> {
-  const path = `\0handover-adopted-${process.pid}-${++paths}`
-  const server = createServer({ allowHalfOpen })
-  if (type === 'TCP') server.listen(0, '127.0.0.1')
-  else server.listen(path)
-  await once(server, 'listening')
-  const client = type === 'TCP' ? connect((server.address() as AddressInfo).port, '127.0.0.1') : connect(path)
-  client.on('error', ignore)
-  const [before] = (await once(server, 'connection')) as [Socket]
-  server.close()
-  netTransport.attach(before)
-  const parking = new Parking()
-  const adopted: HeldSocket[] = []
-  t.teardown(async () => {
-    for (const one of adopted) one.discard()
-    before.destroy()
-    client.destroy()
-    parking.close()
-  })
-  return {
-    client,
-    before,
-    parking,
-    adopt(prepared = true) {
-      const freeze = netTransport.beginFreeze()
-      const { descriptor, described } = freeze.describe(before)
-      const one = netTransport.adopt(b.duplicate(descriptor), described, parking) as HeldSocket
-      adopted.push(one)
-      freeze.abandon(before)
-      if (prepared) one.prepare()
-      return one
-    },
-    live: () => parking.goLive(ignore),
-  }
-}
 
 /** What an app may ask, and what does not wake. */
 const look = (socket: Socket) => ({
@@ -109,177 +61,17 @@ for (const type of ['TCP', 'Pipe'] as const) {
   })
 }
 
-/** Each is done right after commit, to a socket nobody has used; what it brings is compared with what it brings plainly. */
-const USES: Record<string, (socket: Socket, client: Socket) => unknown> = {
-  read: async (socket, client) => {
-    client.write('one')
-    await until(() => b.queueSizes(descriptorOf(socket)!).receive > 0 || socket.readableLength > 0, 'the bytes')
-    socket.read(0)
-    await until(() => socket.readableLength === 3, 'the bytes')
-    return String(socket.read())
+/** Each is done right after commit, to a socket nobody has used; what it brings is compared with what it brings plainly. */ t.test(
+  'a Pipe cannot be reset, held or not',
+  async (t) => {
+    const { before, adopt, live } = await world(t, 'Pipe')
+    t.throws(() => before.resetAndDestroy(), { code: 'ERR_INVALID_HANDLE_TYPE' })
+    const { socket } = adopt()
+    t.throws(() => socket.resetAndDestroy(), { code: 'ERR_INVALID_HANDLE_TYPE' }, 'held')
+    live()
+    t.throws(() => socket.resetAndDestroy(), { code: 'ERR_INVALID_HANDLE_TYPE' }, 'parked')
   },
-  'on data': async (socket, client) => {
-    client.write('one')
-    return String((await once(socket, 'data'))[0])
-  },
-  'on readable': async (socket, client) => {
-    client.write('one')
-    await once(socket, 'readable')
-    return String(socket.read())
-  },
-  'async iteration': async (socket, client) => {
-    client.end('one')
-    let all = ''
-    for await (const bytes of socket) all += String(bytes)
-    return all
-  },
-  toArray: async (socket, client) => {
-    client.end('one')
-    return Buffer.concat(await socket.toArray()).toString()
-  },
-  'pipe out': async (socket, client) => {
-    const into = new PassThrough()
-    socket.pipe(into)
-    client.write('one')
-    return String((await once(into, 'data'))[0])
-  },
-  'pipe in': async (socket, client) => {
-    const from = new PassThrough()
-    from.pipe(socket)
-    from.write('one')
-    return String((await once(client, 'data'))[0])
-  },
-  setEncoding: async (socket, client) => {
-    socket.setEncoding('latin1')
-    client.write('one')
-    return (await once(socket, 'data'))[0]
-  },
-  unshift: async (socket, client) => {
-    socket.unshift(Buffer.from('before '))
-    client.write('one')
-    let all = ''
-    socket.on('data', (bytes) => {
-      all += String(bytes)
-    })
-    await until(
-      () => all.length === 10,
-      () => all,
-    )
-    return all
-  },
-  'pause, resume': async (socket, client) => {
-    socket.on('data', ignore)
-    socket.pause()
-    socket.resume()
-    client.write('one')
-    return String((await once(socket, 'data'))[0])
-  },
-  write: async (socket, client) => {
-    const callback = new Promise((resolve) => socket.write('one', resolve))
-    const [bytes] = await once(client, 'data')
-    return [String(bytes), await callback, socket.bytesWritten]
-  },
-  'write a string in an encoding': async (socket, client) => {
-    socket.write('6f6e65', 'hex')
-    return String((await once(client, 'data'))[0])
-  },
-  setDefaultEncoding: async (socket, client) => {
-    socket.setDefaultEncoding('hex')
-    socket.write('6f6e65')
-    return String((await once(client, 'data'))[0])
-  },
-  'cork, uncork': async (socket, client) => {
-    socket.cork()
-    socket.write('one')
-    socket.write('two')
-    socket.uncork()
-    return String((await once(client, 'data'))[0])
-  },
-  end: async (socket, client) => {
-    socket.end('one')
-    client.resume()
-    await once(client, 'end')
-    return [socket.writableEnded, socket.readable]
-  },
-  destroySoon: async (socket, client) => {
-    client.resume()
-    socket.destroySoon()
-    const [hadError] = await once(socket, 'close')
-    return [hadError, socket.readyState]
-  },
-  destroy: async (socket, client) => {
-    client.resume()
-    socket.destroy()
-    const [hadError] = await once(socket, 'close')
-    return [hadError, socket.destroyed, socket.closed, socket.readyState]
-  },
-  'destroy with an error': async (socket) => {
-    const errors: unknown[] = []
-    socket.on('error', (error) => errors.push(error.message))
-    const closed = new Promise((resolve) => socket.once('close', resolve))
-    socket.destroy(new Error('broken'))
-    return [await closed, errors, socket.errored?.message]
-  },
-  resetAndDestroy: async (socket, client) => {
-    const failed = new Promise<NodeJS.ErrnoException>((resolve) => client.once('error', resolve))
-    client.resume()
-    socket.resetAndDestroy()
-    return [(await once(socket, 'close'))[0], (await failed).code]
-  },
-  setTimeout: async (socket) => {
-    socket.setTimeout(20)
-    await once(socket, 'timeout')
-    return socket.timeout
-  },
-  'options, as the kernel has them': async (socket) => {
-    socket.setNoDelay(true)
-    socket.setKeepAlive(true, 7000)
-    const set = b.socketOptions(descriptorOf(socket)!)
-    socket.setNoDelay(false)
-    socket.setKeepAlive(false)
-    return [set, b.socketOptions(descriptorOf(socket)!)]
-  },
-  'ref, unref': async (socket) => {
-    const { _handle } = socket as unknown as { _handle: { hasRef(): boolean } }
-    const before = _handle.hasRef()
-    socket.unref()
-    await turn()
-    const after = (socket as unknown as { _handle: { hasRef(): boolean } })._handle.hasRef()
-    socket.ref()
-    return [before, after, _handle.hasRef()]
-  },
-  "the client's end": async (socket, client) => {
-    socket.resume()
-    client.end()
-    await once(socket, 'end')
-    await once(socket, 'close')
-    return [socket.readableEnded, socket.writableFinished, socket.destroyed]
-  },
-  inspect: (socket) => Object.prototype.toString.call(socket),
-}
-
-for (const type of ['TCP', 'Pipe'] as const) {
-  t.test(`${type}: used right after commit it does what a plain one does`, async (t) => {
-    for (const [name, use] of Object.entries(USES)) {
-      if (type === 'Pipe' && name === 'resetAndDestroy') continue
-      const plain = await world(t, type)
-      const other = await world(t, type)
-      const { socket } = other.adopt()
-      other.live()
-      const expected = await within(Promise.resolve(use(plain.before, plain.client)), `${name}, plainly`)
-      t.same(await within(Promise.resolve(use(socket, other.client)), name), expected, name)
-    }
-  })
-}
-
-t.test('a Pipe cannot be reset, held or not', async (t) => {
-  const { before, adopt, live } = await world(t, 'Pipe')
-  t.throws(() => before.resetAndDestroy(), { code: 'ERR_INVALID_HANDLE_TYPE' })
-  const { socket } = adopt()
-  t.throws(() => socket.resetAndDestroy(), { code: 'ERR_INVALID_HANDLE_TYPE' }, 'held')
-  live()
-  t.throws(() => socket.resetAndDestroy(), { code: 'ERR_INVALID_HANDLE_TYPE' }, 'parked')
-})
+)
 
 t.test('what restore sets is told to the kernel at commit, and never when it is aborted', async (t) => {
   for (const isAborted of [false, true]) {
