@@ -95,7 +95,9 @@ export class SessionCopy implements Copy, Follower {
       for (const [socket, entry] of kind.entries) this.opened(kind, socket, entry)
     this.#due = [...this.#fresh.keys()].reverse()
     sessions.follower = this
-    this.#unfollow = transport.follow((socket) => this.touched(socket))
+    // What goes in the freeze anyway, or follows after it, need not be followed: nothing is wrapped for it.
+    if ([...sessions.kinds.values()].some((kind) => this.#isEarly(kind)))
+      this.#unfollow = transport.follow((socket) => this.touched(socket))
   }
 
   opened(kind: Kind, socket: Socket, entry: Entry): void {
@@ -103,7 +105,6 @@ export class SessionCopy implements Copy, Follower {
   }
 
   touched(socket: Socket): void {
-    // What goes in the freeze anyway need not be followed.
     if (this.#known.get(socket)?.isEarly) this.#dirty.add(socket)
   }
 

@@ -107,11 +107,9 @@ export function createSink(
       if (socket.socket.destroyed) return
       refusing(choice, `update of a session of kind ${choice.name} failed`, () => {
         if (described !== null) socket.update(described, one.isRestored)
-        // It changed while it was copied: it is likely to be active next.
-        if (one.isRestored) {
-          socket.attach()
-          parking?.want(socket)
-        }
+        // It changed while it was copied: it is likely to be used next. Not released with those that are wanted, though: what
+        // is done for each of hundreds at once, all others wait for.
+        if (one.isRestored) socket.attach()
       })
       if (state === null) return
       if (!one.isRestored) restore(id, one, state, checksum)
@@ -150,7 +148,7 @@ export function createSink(
 
     activate(frozenAtMs) {
       const pausesMs: number[] = []
-      // Those that were active a moment ago go on first; all others wake when they are used.
+      // Those with bytes for the app or the client go on first; all others wake when they are used.
       parking?.goLive(() => pausesMs.push(nowMs() - frozenAtMs))
       onActive()
       const sessions = held.size
