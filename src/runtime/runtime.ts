@@ -35,7 +35,7 @@ export class JoinedRuntime implements Runtime {
   #serving: (() => void) | undefined
   /** What has stayed behind of a transfer from here. */
   #left: Following | undefined
-  /** The transfer into this process; and how many sessions have followed in it after commit. */
+  /** The transfer into this process, until nothing follows in it any more; and how many sessions have. */
   #intake: Successor | undefined
   #followed = 0
 
@@ -181,6 +181,10 @@ export class JoinedRuntime implements Runtime {
   #onEnding(fields: TransferFields, ending: Ending): void {
     switch (ending.outcome) {
       case 'active':
+        // It holds what it has built, and would for as long as this process serves.
+        void this.#intake?.settled.then(() => {
+          this.#intake = undefined
+        })
         this.#report(ending.sessions, ending.pauseMs)
         return
       case 'committed':

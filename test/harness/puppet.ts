@@ -73,14 +73,20 @@ export class Stage {
     return socket
   }
 
+  /** Opens the session that refuses in `abortedUpgrade`. */
+  async admitSaboteur(): Promise<Puppet> {
+    this.#saboteur ??= await Puppet.open(this)
+    return this.#saboteur
+  }
+
   /** An upgrade in which everything is restored, and then the last session refuses. */
   async abortedUpgrade(...args: string[]): Promise<CommandResult<UpgradeResult>> {
-    this.#saboteur ??= await Puppet.open(this)
-    await this.#saboteur.onRestore(() => {
+    const saboteur = await this.admitSaboteur()
+    await saboteur.onRestore(() => {
       throw new Error('sabotage')
     })
     const result = await this.supervisor.upgrade(...args)
-    await this.#saboteur.onRestore(() => undefined)
+    await saboteur.onRestore(() => undefined)
     return result
   }
 }

@@ -45,6 +45,44 @@ for (const [table, scenarios] of Object.entries(TABLES)) {
   })
 }
 
+/** Of an independent kind so many move in the freeze: the others follow. */
+const SAMPLE = 16
+
+for (const [table, scenarios] of Object.entries(TABLES)) {
+  t.test(`${table}, by sessions that follow after commit`, async (t) => {
+    const stage = await Stage.start(t, { args: ['--independent'] })
+    await stage.admitSaboteur()
+    const sample = await Promise.all(Array.from({ length: SAMPLE - 1 }, () => Puppet.open(stage)))
+    let followed: number | undefined
+    await playAll(t, stage, scenarios, [
+      async () => {
+        const { exitCode, json } = await stage.abortedUpgrade()
+        t.equal(exitCode, 3)
+        t.match(json, { outcome: 'refused', reasons: [{ kind: 'puppet', reason: /sabotage/ }], sessions: { moved: 0 } })
+      },
+      async () => {
+        const command = ['node', PUPPET_SERVER, '--release', '2', '--independent']
+        const cookies = await stage.run(({ puppets, cookie }) => [...puppets].map(([socket]) => cookie(socket)))
+        const { exitCode, json } = await stage.supervisor.upgrade('--', ...command)
+        t.equal(exitCode, 0)
+        t.match(json, { outcome: 'committed', to: { generation: 3 }, sessions: { dropped: 0, refused: 0, drained: 0 } })
+        followed = json?.followed.sessions
+        const after = await stage.run(({ puppets, cookie }) => [...puppets].map(([socket]) => cookie(socket)))
+        // One story is of a session that ends itself in restore.
+        t.ok(after.length >= cookies.length - 1)
+        t.same(
+          after,
+          cookies.filter((one) => after.includes(one)),
+          'the same sockets, in the same order',
+        )
+      },
+    ])
+    t.ok((followed ?? 0) >= scenarios.length, `${followed} have followed`)
+    for (const { client } of sample) client.destroy()
+    t.equal((await stage.supervisor.stop()).exitCode, 0)
+  })
+}
+
 t.test('no timer of the app runs between the hand-over and runtime.retired', async (t) => {
   const stage = await Stage.start(t)
   const puppet = await Puppet.open(stage)

@@ -53,6 +53,9 @@ export class FakeSource implements Source {
     yield { name: 'rooms', ...(when === 'copy' ? { bytes, checksum } : later) }
   }
 
+  /** What the copy has to say beside. */
+  readonly notes = []
+
   #copied = 0
   next(): Part | undefined {
     if (this.#copied === 2) this.#comesTo('next')

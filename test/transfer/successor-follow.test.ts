@@ -1,14 +1,24 @@
 /** The successor's side of best effort, and of what follows. */
 import t from 'tap'
 import { closeAll } from '../../src/sys/channel.js'
+import { Ledger } from '../../src/transfer/ledger.js'
 import { Successor } from '../../src/transfer/successor.js'
 import type { Ending } from '../../src/transfer/types.js'
+import { sealState } from '../../src/wire/envelope.js'
 import { within } from '../harness/timeout.js'
 import { openDescriptors } from '../sys/descriptors.js'
 import { type Fails, FakeSink, isAborted, nextPlayer, no, PATIENT, run, TO } from './sink.js'
 
 const BEST_EFFORT = { ...PATIENT, policy: 'best-effort' as const }
 const FOLLOWS = ['send offer {"follows":true}', 'expect accept']
+
+/** Of the peer's sessions with these ids. */
+function digestOf(...ids: number[]): number {
+  const ledger = new Ledger()
+  const { bytes, checksum } = sealState({ from: 'the script' })
+  ledger.note({ kind: 'batch', records: ids.map((id) => [id, 0, bytes, checksum, null]), descriptors: [] })
+  return ledger.digest
+}
 
 t.test('best effort: who cannot be taken is named, nothing of it is left, and the others go on', async (t) => {
   // The second of the first batch, then the first change.
@@ -19,9 +29,13 @@ t.test('best effort: who cannot be taken is named, nothing of it is left, and th
   const update = 'send update {"changes":[[1,null,0,null],[2,null,0,null],[3,null,0,null]]}'
   const acts = [
     ...[...FOLLOWS, 'send state', 'batch 3 0', 'expect received', update, 'expect received'],
-    ...['send gone {"ids":[1]}', 'expect received', 'batch 1 0', 'expect received', 'exit'],
+    ...['send gone {"ids":[1]}', 'expect received', 'batch 1 0', 'expect received', 'send freeze'],
+    ...[`send manifest {"sessions":2,"digest":${digestOf(3, 4)}}`, 'expect prepared', 'send abort'],
   ]
-  const { sink, part } = await run(t, acts, BEST_EFFORT, new FakeSink(fails))
+  const result = await run(t, acts, BEST_EFFORT, new FakeSink(fails))
+  // The manifest, of the others, was what it has: it has voted.
+  isAborted(t, result, /^the script says no$/)
+  const { sink, part } = result
   const heard = part.lines().filter((line) => line.startsWith('heard received'))
   t.match(heard, [
     '"refused":[{"id":2,"reason":"not this one","kind":"chat","version":1}]',
