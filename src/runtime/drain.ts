@@ -1,6 +1,5 @@
 /** After commit the predecessor serves what could not move, until it ends or the deadline comes. */
 import type { Socket } from 'node:net'
-import { nowMs } from '../sys/clock.js'
 import { clip, type Pause } from '../transfer/types.js'
 import type { ReasonFields } from '../wire/fields.js'
 import { type Following, type Stay, summary } from './follow.js'
@@ -16,34 +15,66 @@ export interface Drained {
   readonly followed?: { readonly sessions: number; readonly pauseMs: Pause | null }
 }
 
+/** Sessions that may move still. `Following` is one. */
+export type Left = Pick<
+  Following,
+  'size' | 'sockets' | 'has' | 'stayOf' | 'followed' | 'onStop' | 'onMoved' | 'onEnded'
+>
+
 /**
  * @param connections open connections; they leave the set by themselves as they close, and when they move.
- * @param left sessions that may move still, until the deadline. Those that came in an earlier transfer were not accepted here.
+ * @param left until the deadline. Thousands, perhaps, that are about to go: nothing is done for each of them here. Those that
+ * came in an earlier transfer are not among the connections.
  */
-export async function drain(connections: Set<Socket>, drainMs: number, left?: Following): Promise<Drained> {
+export async function drain(connections: Set<Socket>, drainMs: number, left?: Left): Promise<Drained> {
+  const open = new Set<Socket>()
+  const late = new Set<Socket>()
+  const drained: Stay[] = []
+  let look = (): void => undefined
+  const follow = (socket: Socket, stay?: Stay): void => {
+    open.add(socket)
+    // Not the stream's `closed`: that is true from destroy() on, and would be too early.
+    socket.once('close', () => {
+      if (!open.delete(socket) || late.has(socket)) return
+      drained.push(endedHere(stay))
+      look()
+    })
+  }
   // What is destroyed has ended before, and only its 'close' is still to come.
-  const all = new Set([...connections, ...(left?.sockets ?? [])])
-  const open = new Map([...all].filter(({ destroyed }) => !destroyed).map((socket) => [socket, closed(socket)]))
-  const sessions = new Map([...open.keys()].map((socket) => [socket, left?.stayOf(socket)]))
-  if (left !== undefined)
+  for (const socket of connections) if (!socket.destroyed && !left?.has(socket)) follow(socket)
+  if (left !== undefined) {
     left.onMoved = (socket) => {
       connections.delete(socket)
-      open.get(socket)?.resolve()
-      open.delete(socket)
+      look()
     }
-  const deadlineMs = nowMs() + drainMs
-  await Promise.race([Promise.all([...open.values()].map(({ promise }) => promise)), until(deadlineMs)])
+    left.onEnded = (socket, stay) => {
+      if (!socket.destroyed) return follow(socket, stay)
+      drained.push(endedHere(stay))
+      look()
+    }
+  }
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, drainMs).unref()
+    look = () => {
+      if (open.size > 0 || (left?.size ?? 0) > 0) return
+      clearTimeout(timer)
+      resolve()
+    }
+    look()
+  })
   left?.onStop()
-  const late = [...open.keys()].filter((socket) => !socket.closed)
-  const dropped = late.map((socket) => left?.stayOf(socket) ?? NO_SESSION).map(lateAfter(drainMs))
-  for (const socket of late) close(socket)
-  const timer = setTimeout(() => {
-    for (const socket of late) socket.destroy()
-  }, CLOSE_MS)
-  await Promise.all(late.map((socket) => open.get(socket)?.promise))
-  clearTimeout(timer)
-  for (const socket of late) open.delete(socket)
-  const drained = [...open.keys()].map((socket) => endedHere(sessions.get(socket)))
+  for (const socket of open) {
+    if (!socket.closed) late.add(socket)
+    else if (open.delete(socket)) drained.push(endedHere(undefined))
+  }
+  const stays = [...late].map(() => NO_SESSION)
+  for (const socket of left?.sockets ?? []) {
+    if (socket.destroyed) continue
+    late.add(socket)
+    stays.push(left?.stayOf(socket) ?? NO_SESSION)
+  }
+  await closeAll(late)
+  const dropped = stays.map(lateAfter(drainMs))
   const { followed } = left ?? {}
   return {
     drained: drained.length,
@@ -51,6 +82,16 @@ export async function drain(connections: Set<Socket>, drainMs: number, left?: Fo
     reasons: [...summary(drained), ...summary(dropped)],
     ...(followed === undefined ? {} : { followed }),
   }
+}
+
+async function closeAll(sockets: ReadonlySet<Socket>): Promise<void> {
+  const closed = [...sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve)))
+  for (const socket of sockets) close(socket)
+  const timer = setTimeout(() => {
+    for (const socket of sockets) socket.destroy()
+  }, CLOSE_MS)
+  await Promise.all(closed)
+  clearTimeout(timer)
 }
 
 const NO_SESSION: Stay = { reason: 'not a session' }
@@ -76,18 +117,4 @@ function close(socket: Socket): void {
   socket.end()
   socket.removeAllListeners('data')
   socket.resume()
-}
-
-/** Who is in the set has not emitted 'close' yet; the stream's `closed` is true from destroy() on, and would be too early. */
-function closed(socket: Socket): { readonly promise: Promise<void>; resolve(): void } {
-  let resolve: () => void = () => undefined
-  const promise = new Promise<void>((done) => {
-    resolve = done
-  })
-  socket.once('close', resolve)
-  return { promise, resolve }
-}
-
-function until(deadlineMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, deadlineMs - nowMs()).unref())
 }

@@ -38,6 +38,8 @@ export class Following implements FollowSource, Follower {
   onStop: () => void = () => undefined
   /** Called when the socket is another process'. */
   onMoved: (socket: Socket) => void = () => undefined
+  /** Called when a session has ended here, or is none any more, and lives on. */
+  onEnded: (socket: Socket, stay: Stay) => void = () => undefined
   readonly #sessions: Sessions
   readonly #transport: Transport
   readonly #left = new Map<Socket, Left>()
@@ -57,13 +59,17 @@ export class Following implements FollowSource, Follower {
   constructor(sessions: Sessions, transport: Transport, accept: Accept, stays: ReadonlyMap<Socket, Stay>) {
     this.#sessions = sessions
     this.#transport = transport
-    for (const kind of sessions.kinds.values())
+    this.#round = new Set()
+    for (const kind of sessions.kinds.values()) {
+      const choice = accept.sessions.find(({ name }) => name === kind.name)
+      if (choice === undefined) continue
       for (const [socket, entry] of kind.entries) {
-        const choice = accept.sessions.find(({ name }) => name === kind.name)
-        if (choice === undefined || socket.destroyed) continue
-        this.#left.set(socket, { kind, entry, choice, stay: stays.get(socket) })
+        if (socket.destroyed) continue
+        const stay = stays.get(socket)
+        this.#left.set(socket, { kind, entry, choice, stay })
+        if (stay === undefined) this.#round.add(socket)
       }
-    this.#round = new Set([...this.#left].filter(([, { stay }]) => stay === undefined).map(([socket]) => socket))
+    }
     sessions.follower = this
   }
 
@@ -78,6 +84,10 @@ export class Following implements FollowSource, Follower {
 
   get sockets(): Iterable<Socket> {
     return this.#left.keys()
+  }
+
+  has(socket: Socket): boolean {
+    return this.#left.has(socket)
   }
 
   /** Sessions that have followed, and how long each stood still. */
@@ -172,7 +182,6 @@ export class Following implements FollowSource, Follower {
     if (this.#ended !== undefined) return
     this.#ended = why
     clearTimeout(this.#timer)
-    if (this.#sessions.follower === this) this.#sessions.follower = undefined
     this.#wake()
   }
 
@@ -189,9 +198,12 @@ export class Following implements FollowSource, Follower {
   }
 
   ended(socket: Socket): void {
+    const stay = this.stayOf(socket)
+    if (stay === undefined) return
     this.#left.delete(socket)
     this.#round.delete(socket)
     if (this.#left.size === 0) this.#wake()
+    this.onEnded(socket, stay)
   }
 
   #stays(left: Left, error: unknown): void {

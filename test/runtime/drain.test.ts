@@ -1,8 +1,18 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { drain } from '../../src/runtime/drain.js'
-import type { Following } from '../../src/runtime/follow.js'
+import { drain, type Left } from '../../src/runtime/drain.js'
+
+const NOTHING_LEFT: Left = {
+  size: 0,
+  sockets: [],
+  has: () => false,
+  stayOf: () => undefined,
+  followed: { sessions: 0, pauseMs: null },
+  onStop: () => undefined,
+  onMoved: () => undefined,
+  onEnded: () => undefined,
+}
 
 /** The server's ends of some connections, and the clients'. */
 async function connections(t: Test, count: number): Promise<{ sockets: Socket[]; clients: Socket[] }> {
@@ -74,15 +84,26 @@ t.test('what moves is neither; of the others the result says why they are there 
     [third, { kind: 'chat', version: 2, reason: 'restore failed' }],
   ])
   let stopped = 0
-  const left = {
-    stayOf: (socket: Socket) => stays.get(socket),
-    onMoved: (_socket: Socket): void => undefined,
+  const sessions = new Set([first, second, third])
+  const left: Left = {
+    ...NOTHING_LEFT,
+    get size() {
+      return sessions.size
+    },
+    sockets: sessions,
+    has: (socket) => sessions.has(socket),
+    stayOf: (socket) => stays.get(socket),
     onStop: () => void stopped++,
     followed: { sessions: 1, pauseMs: { p50: 1, p99: 1, max: 1 } },
   }
-  const drained = drain(new Set(sockets), 300, left as unknown as Following)
+  const drained = drain(new Set(sockets), 300, left)
+  sessions.delete(first)
   left.onMoved(first)
   first.destroy()
+  second.once('close', () => {
+    sessions.delete(second)
+    left.onEnded(second, stays.get(second)!)
+  })
   clients[1]!.end()
   const { followed, ...rest } = await drained
   t.equal(stopped, 1)
@@ -92,8 +113,8 @@ t.test('what moves is neither; of the others the result says why they are there 
     dropped: 2,
     reasons: [
       { kind: 'chat', version: 2, count: 1, reason: 'it had not moved: served to its end by the predecessor' },
-      { kind: 'chat', version: 2, count: 1, reason: 'restore failed, and still open after 300 ms of drain' },
       { count: 1, reason: 'not a session, and still open after 300 ms of drain' },
+      { kind: 'chat', version: 2, count: 1, reason: 'restore failed, and still open after 300 ms of drain' },
     ],
   })
 })
@@ -101,15 +122,38 @@ t.test('what moves is neither; of the others the result says why they are there 
 t.test('it ends as soon as everything has moved', async (t) => {
   const { sockets } = await connections(t, 2)
   const [accepted, came] = sockets as [Socket, Socket]
-  const left = {
-    sockets: [came],
-    stayOf: () => undefined,
-    onMoved: (_socket: Socket): void => undefined,
-    onStop: () => undefined,
+  const sessions = new Set([accepted, came])
+  const left: Left = {
+    ...NOTHING_LEFT,
+    get size() {
+      return sessions.size
+    },
+    has: (socket) => sessions.has(socket),
   }
   const accepts = new Set([accepted])
-  const drained = drain(accepts, 1_000_000, left as unknown as Following)
-  for (const socket of sockets) left.onMoved(socket)
+  const drained = drain(accepts, 1_000_000, left)
+  for (const socket of sockets) {
+    sessions.delete(socket)
+    left.onMoved(socket)
+  }
   t.match(await drained, { drained: 0, dropped: 0, reasons: [] })
   t.equal(accepts.size, 0, 'what has moved is no connection of this process')
+})
+
+t.test('a session that is none any more is drained like any connection', async (t) => {
+  const { sockets, clients } = await connections(t, 1)
+  const [socket] = sockets as [Socket]
+  const sessions = new Set([socket])
+  const left: Left = {
+    ...NOTHING_LEFT,
+    get size() {
+      return sessions.size
+    },
+    has: (one) => sessions.has(one),
+  }
+  const drained = drain(new Set(sockets), 1_000_000, left)
+  sessions.delete(socket)
+  left.onEnded(socket, { kind: 'chat', version: 1, reason: 'busy' })
+  clients[0]!.end()
+  t.match(await drained, { drained: 1, dropped: 0, reasons: [{ kind: 'chat', count: 1, reason: /served to its end/ }] })
 })

@@ -240,7 +240,12 @@ t.test('when it is over, who is left says why', async (t) => {
   const left = move.left!
   left.end('the moon was full')
   t.equal(left.due(), undefined)
-  t.equal(before.sessions.follower, undefined)
+  const ended: string[] = []
+  move.left!.onStop()
+  ;(left as unknown as { onEnded: (one: Socket, stay: { reason: string }) => void }).onEnded = (one, { reason }) =>
+    ended.push(`${labelOf(one)}: ${reason}`)
+  before.close(16)
+  t.same(ended, ['p16: it had not followed when the moon was full'], 'who ends later is told of')
   const { stayOf } = left as unknown as { stayOf(one: Socket): { reason: string } }
   t.match(stayOf.call(left, before.sockets[17]!), {
     kind: 'player',

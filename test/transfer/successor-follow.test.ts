@@ -36,6 +36,8 @@ t.test('best effort: who cannot be taken is named, nothing of it is left, and th
   // The manifest, of the others, was what it has: it has voted.
   isAborted(t, result, /^the script says no$/)
   const { sink, part } = result
+  // What it prints comes by a pipe of its own, later than what it says on the channel.
+  await part.said('heard prepared')
   const heard = part.lines().filter((line) => line.startsWith('heard received'))
   t.match(heard, [
     '"refused":[{"id":2,"reason":"not this one","kind":"chat","version":1}]',
