@@ -62,7 +62,11 @@ export async function drain(connections: Set<Socket>, drainMs: number, left?: Le
     }
     look()
   })
-  left?.onStop()
+  if (left !== undefined) {
+    left.onStop()
+    // Whoever ends from here on is ended, and counted as that.
+    left.onEnded = () => undefined
+  }
   for (const socket of open) {
     if (!socket.closed) late.add(socket)
     else if (open.delete(socket)) drained.push(endedHere(undefined))

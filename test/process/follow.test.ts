@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import type { UpgradeResult } from '../../src/supervisor/result.js'
 import { isRunning } from '../harness/census.js'
 import { census, censusLike } from '../harness/fixpoint.js'
 import { Load } from '../harness/load.js'
@@ -50,6 +51,31 @@ t.test('independent sessions follow while their clients talk; and back again', a
   const { json } = await supervisor.upgrade('--', ...stream('--release', '3', ...INDEPENDENT))
   t.match(json, { outcome: 'committed', sessions: { moved: CLIENTS + 20, dropped: 0 } })
   await more.finish()
+  await ends(t, served)
+})
+
+t.test('an upgrade that is asked for while sessions still follow waits for them', async (t) => {
+  const served = await serving(t, { clients: CLIENTS, args: [...INDEPENDENT, '--slow', '5'] })
+  const { supervisor } = served
+  const whenFree = async (release: string) => {
+    // Before the other one's commit it is busy.
+    for (;;) {
+      const { exitCode, json } = await supervisor.upgrade('--', ...stream('--release', release, ...INDEPENDENT))
+      if (exitCode !== 6) return json!
+    }
+  }
+  const results = await Promise.all([whenFree('2'), whenFree('3')])
+  const [one, other] = results.sort((a, b) => a.id - b.id) as [UpgradeResult, UpgradeResult]
+  const endedAt = Date.parse(one.startedAt) + one.durationMs
+  t.ok(
+    Date.parse(other.startedAt) < endedAt - 100,
+    `the second began at ${other.startedAt}, the first took ${one.durationMs} ms`,
+  )
+  for (const { outcome, sessions } of [one, other])
+    t.match(
+      { outcome, sessions },
+      { outcome: 'committed', sessions: { moved: CLIENTS, dropped: 0, drained: 0, refused: 0 } },
+    )
   await ends(t, served)
 })
 
