@@ -1,7 +1,8 @@
 /*
  * What follows after commit, with its faults, for spin: two sessions, in batches of one or both, each batch with a token of
  * its own. As in transfer.pml, which event leads where, and where the token is claimed, is in phases.pml, made of the table
- * FOLLOWING in phases.ts for each run; and there is no clock, so that a deadline may pass whenever nothing has come.
+ * FOLLOWING in phases.ts for each run; there is no clock, so that a deadline may pass whenever nothing has come; and a
+ * process that is stopped and continued is one that the scheduler passes over, for as long as it likes.
  *
  * Assumed: what was sent before an end closed can still be read; SIGKILL kills in the end.
  *

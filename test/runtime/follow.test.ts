@@ -1,6 +1,7 @@
 /** Which sessions stay behind at the freeze, and how they follow. */
 import type { Socket } from 'node:net'
 import t from 'tap'
+import { summary } from '../../src/runtime/follow.js'
 import type { SessionDefinition } from '../../src/runtime/types.js'
 import type { Accept, FollowSource } from '../../src/transfer/types.js'
 import { within } from '../harness/timeout.js'
@@ -252,4 +253,17 @@ t.test('when it is over, who is left says why', async (t) => {
     version: 1,
     reason: 'it had not followed when the moon was full',
   })
+})
+
+t.test('reasons are told word by word up to twenty; beyond, those of a kind are counted', async (t) => {
+  const stays = Array.from({ length: 50 }, (_, index) => ({ kind: 'player', version: 1, reason: `p${index}` }))
+  const rows = summary([...stays, stays[3]!, { kind: 'chat', version: 2, reason: 'other' }])
+  t.equal(rows.length, 21)
+  t.match(rows[0], { reason: 'p0', count: 31 })
+  t.match(rows[3], { reason: 'p3', count: 2 })
+  t.match(rows[20], { kind: 'chat', reason: 'other', count: 1 })
+  t.equal(
+    rows.reduce((sum, { count }) => sum + count, 0),
+    52,
+  )
 })
