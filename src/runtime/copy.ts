@@ -16,10 +16,11 @@ import {
 } from '../transfer/types.js'
 import type { ReasonFields, RefusalFields } from '../wire/fields.js'
 import { MAX_BATCH, MAX_UPDATE, type SessionRecord, type SessionUpdate } from '../wire/session-record.js'
-import { captureOne, checkChoice, chosenFor, describeOne } from './capture.js'
+import { captureOne, chosenFor, describeOne } from './capture.js'
 import { Convergence } from './convergence.js'
 import { Following, type Stay, summary } from './follow.js'
 import type { Entry, Follower, Kind, Sessions } from './sessions.js'
+import { StateCopy } from './state-copy.js'
 import type { States } from './states.js'
 import type { Description, Freeze, Transport } from './transport.js'
 
@@ -54,7 +55,7 @@ interface Plan {
 export class SessionCopy implements Copy, Follower {
   readonly #notes: ReasonFields[] = []
   readonly #sessions: Sessions
-  readonly #states: States
+  readonly #states: StateCopy
   readonly #transport: Transport
   readonly #accept: Accept
   readonly #limits: CopyLimits
@@ -77,14 +78,13 @@ export class SessionCopy implements Copy, Follower {
   /** Captured, or captured once more, in the freeze whatever happens to them. */
   readonly #late = new Set<Socket>()
   readonly #gone: number[] = []
-  readonly #stateChecksums = new Map<string, number>()
   /** Taken from its end: the first comes last. */
   #round: Socket[] = []
   #freeze: Freeze | undefined
 
   constructor(sessions: Sessions, states: States, transport: Transport, accept: Accept, limits: CopyLimits) {
     this.#sessions = sessions
-    this.#states = states
+    this.#states = new StateCopy(states, accept)
     this.#transport = transport
     this.#accept = accept
     this.#limits = limits
@@ -118,15 +118,7 @@ export class SessionCopy implements Copy, Follower {
   *states(when: 'copy' | 'freeze'): Iterable<CapturedState> {
     // Before the freeze only kinds that are restored early need them; for all others the one instant is the freeze.
     if (when === 'copy' && ![...this.#sessions.kinds.values()].some((kind) => this.#isEarly(kind))) return
-    for (const choice of this.#accept.states) {
-      const definition = this.#states.definitions.get(choice.name)
-      if (definition === undefined) continue
-      checkChoice('shared state', choice, definition)
-      const envelope = captureOne(`shared state ${choice.name}`, choice, definition, () => definition.capture())
-      if (this.#stateChecksums.get(choice.name) === envelope.checksum) continue
-      this.#stateChecksums.set(choice.name, envelope.checksum)
-      yield { name: choice.name, ...envelope }
-    }
+    yield* this.#states.changed()
   }
 
   next(): Part | undefined {
@@ -160,8 +152,10 @@ export class SessionCopy implements Copy, Follower {
       const part = this.#batch(describe, Number.POSITIVE_INFINITY)
       if (part.records.length > 0) yield part
     }
-    this.#dirty.clear()
-    yield* this.#updates([...this.#late], describe, FREEZE_UPDATE)
+    const late = [...this.#late]
+    yield* this.#updates([...late], describe, FREEZE_UPDATE)
+    // A capture may have closed another's socket, after it was sent.
+    for (const socket of [...this.#dirty, ...late]) if (socket.destroyed) this.ended(socket)
     while (this.#gone.length > 0) yield { kind: 'gone', ids: this.#gone.splice(0, MAX_UPDATE) }
   }
 
@@ -201,7 +195,7 @@ export class SessionCopy implements Copy, Follower {
 
   /** Left out of what is sent. The successor, should it have it, is told that it is gone, or has said so itself. */
   #stay(socket: Socket, stay: Stay): void {
-    for (const set of [this.#known, this.#dirty, this.#late, this.#unsettled]) set.delete(socket)
+    this.#leaveOut(socket)
     this.#stays.set(socket, stay)
   }
 
@@ -273,6 +267,7 @@ export class SessionCopy implements Copy, Follower {
     const isFinal = this.#freeze !== undefined
     const records: SessionRecord[] = []
     const descriptors: number[] = []
+    const sockets: Socket[] = []
     let size = 0
     for (let socket = this.#due.pop(); socket !== undefined; socket = this.#due.pop()) {
       const fresh = this.#fresh.get(socket)
@@ -295,6 +290,7 @@ export class SessionCopy implements Copy, Follower {
       const { descriptor, described, bytes } = captured.description
       records.push([entry.id, index, envelope?.bytes ?? null, envelope?.checksum ?? 0, described])
       descriptors.push(descriptor)
+      sockets.push(socket)
       this.#known.set(socket, { kind, entry, choice, isEarly, checksum: envelope?.checksum })
       if (!isFinal) {
         if (!isEarly || definition.precopy?.changes !== 'touch') this.#late.add(socket)
@@ -303,7 +299,23 @@ export class SessionCopy implements Copy, Follower {
       size += bytes + (envelope?.bytes.length ?? 0)
       if (records.length === MAX_BATCH || size >= PART_BYTES || nowMs() >= untilMs) break
     }
-    return { kind: 'batch', records, descriptors }
+    return { kind: 'batch', ...this.#still(sockets, records, descriptors) }
+  }
+
+  /** What the app closed while another was captured is left out: the number of its descriptor may be another file's by now. */
+  #still(
+    sockets: readonly Socket[],
+    records: SessionRecord[],
+    descriptors: number[],
+  ): { records: SessionRecord[]; descriptors: number[] } {
+    if (sockets.every((socket) => !socket.destroyed)) return { records, descriptors }
+    const isStill = (_: unknown, index: number) => !sockets[index]!.destroyed
+    for (const socket of sockets) if (socket.destroyed) this.#leaveOut(socket)
+    return { records: records.filter(isStill), descriptors: descriptors.filter(isStill) }
+  }
+
+  #leaveOut(socket: Socket): void {
+    for (const set of [this.#known, this.#dirty, this.#late, this.#unsettled]) set.delete(socket)
   }
 
   *#updates(sockets: Socket[], describe: (socket: Socket) => Description, most: number): Iterable<Part> {

@@ -368,3 +368,26 @@ t.test('more that changes than another round would bring: it says so and freezes
   quiet.move.serve().freeze()
   t.same(quiet.move.copy.reasons(), [])
 })
+
+t.test('a capture that closes the socket of another: in the same part, or sent before', async (t) => {
+  for (const changes of ['touch', 'compare', 'none'] as const) {
+    let close: (() => void) | undefined
+    const before: Players = new Players(4, changes, {
+      capture: (_socket, session) => {
+        if (session.nick === 'p3') close?.()
+        return session
+      },
+    })
+    const after = new Players(0, changes)
+    close = () => before.destroy(before.sockets[1]!)
+    const move = new Move(before.source(), after.sink()).serve()
+    close = () => before.destroy(before.sockets[0]!)
+    before.change(3)
+    move.freeze().commit()
+    t.same(
+      [...after.kind].map(([, session]) => (session as Session).nick).sort(),
+      changes === 'none' ? ['p1', 'p2', 'p3'] : ['p2', 'p3'],
+      changes,
+    )
+  }
+})
