@@ -13,6 +13,7 @@
  * The exit status is 1 when a trial failed, not when a target is missed.
  */
 import { parseArgs } from 'node:util'
+import { messageOf } from '../src/errors.js'
 import { Bench } from './bench.js'
 import { conditionsOf } from './conditions.js'
 import { nodeFinder } from './nodes.js'
@@ -22,18 +23,26 @@ import { report } from './report.js'
 import { summarize } from './subjects/summary.js'
 import { GROUPS, isSelected, measureTargets } from './targets/targets.js'
 
-const { values: options } = parseArgs({
-  options: {
-    only: { type: 'string' },
-    peers: { type: 'boolean', default: false },
-    trials: { type: 'string' },
-    quick: { type: 'boolean', default: false },
-    node24: { type: 'string' },
-    json: { type: 'boolean', default: false },
-    markdown: { type: 'boolean', default: false },
-  },
-})
+const OPTIONS = {
+  only: { type: 'string' },
+  peers: { type: 'boolean', default: false },
+  trials: { type: 'string' },
+  quick: { type: 'boolean', default: false },
+  node24: { type: 'string' },
+  json: { type: 'boolean', default: false },
+  markdown: { type: 'boolean', default: false },
+} as const
 
+function readOptions() {
+  try {
+    return parseArgs({ options: OPTIONS }).values
+  } catch (error) {
+    console.error(`bench: ${messageOf(error)}; options are --${Object.keys(OPTIONS).join(', --')}`)
+    process.exit(2)
+  }
+}
+
+const options = readOptions()
 const OTHERS = ['movers', 'peers']
 const names = GROUPS.flatMap((group) => group.names)
 const selection = options.only?.split(',') ?? (options.peers ? ['peers'] : [...names, ...OTHERS])
