@@ -41,6 +41,8 @@ void BindEpoll(Napi::Object exports) {
   Bind<EpollSet>(exports, "epollSet");
   Bind<OnMember<posix::EpollAdd>>(exports, "epollAdd");
   Bind<OnMember<posix::EpollRemove>>(exports, "epollRemove");
+  Bind<OnMember<posix::EpollMute>>(exports, "epollMute");
+  Bind<OnMember<posix::EpollUnmute>>(exports, "epollUnmute");
   Bind<EpollReady>(exports, "epollReady");
 }
 

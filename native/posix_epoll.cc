@@ -10,14 +10,24 @@ Status EpollSet(OwnedFd* set) {
   return Check(result, "epoll_create1");
 }
 
-Status EpollAdd(int set, int fd) {
+namespace {
+
+Status Control(int set, int operation, int fd, uint32_t events) {
   epoll_event event{};
-  event.events = EPOLLIN | EPOLLRDHUP;
+  event.events = events;
   event.data.fd = fd;
-  return Check(epoll_ctl(set, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
+  return Check(epoll_ctl(set, operation, fd, &event), "epoll_ctl");
 }
 
-Status EpollRemove(int set, int fd) { return Check(epoll_ctl(set, EPOLL_CTL_DEL, fd, nullptr), "epoll_ctl"); }
+constexpr uint32_t kReadable = EPOLLIN | EPOLLRDHUP;
+
+}  // namespace
+
+Status EpollAdd(int set, int fd) { return Control(set, EPOLL_CTL_ADD, fd, kReadable); }
+Status EpollMute(int set, int fd) { return Control(set, EPOLL_CTL_MOD, fd, 0); }
+Status EpollUnmute(int set, int fd) { return Control(set, EPOLL_CTL_MOD, fd, kReadable); }
+
+Status EpollRemove(int set, int fd) { return Control(set, EPOLL_CTL_DEL, fd, 0); }
 
 Status EpollReady(int set, int most, std::vector<int>* ready) {
   std::vector<epoll_event> events(most);

@@ -2,6 +2,7 @@
 import { messageOf } from '../errors.js'
 import { binding } from '../sys/binding.js'
 import { nowMs } from '../sys/clock.js'
+import { collectYoung, prepareToCollect } from '../sys/node-internals.js'
 import { Parking } from '../sys/parking.js'
 import { type Accept, type Choice, type Offer, type Pause, Refusal, type Sink } from '../transfer/types.js'
 import { openState } from '../wire/envelope.js'
@@ -36,6 +37,7 @@ export function createSink(
   let parking: Parking | undefined
   /** Those whose state has not come yet. Counted, since the vote lies in the pause. */
   let bare = 0
+  let expected = 0
   const definitionOf = (name: string) => sessions.kinds.get(name)?.definition
 
   return {
@@ -73,6 +75,8 @@ export function createSink(
       }
       if (reasons.length > 0) throw new Refusal(reasons)
       makeRoom(offer.descriptors)
+      prepareToCollect()
+      expected = offer.descriptors
       return accept
     },
 
@@ -97,6 +101,8 @@ export function createSink(
       held.set(id, one)
       bare++
       if (state !== null) restore(id, one, state, checksum)
+      // Before this part is acknowledged, so before the freeze: V8 would collect what was built here in the middle of it.
+      if (held.size === expected) collectYoung()
     },
 
     update([id, state, checksum, described]) {

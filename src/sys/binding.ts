@@ -82,6 +82,9 @@ export interface Binding {
   /** Members are ready when they can be read or their peer is gone. Remove one before it is closed: another process may keep it alive. */
   epollAdd(set: number, fd: number): void
   epollRemove(set: number, fd: number): void
+  /** A member that is not ready, whatever comes, until it is unmuted. */
+  epollMute(set: number, fd: number): void
+  epollUnmute(set: number, fd: number): void
   /** The members that are ready now, at most `most` (1 to 4,096); does not wait. */
   epollReady(set: number, most: number): number[]
   watch(fd: number, onReady: (events: number) => void): Watcher

@@ -27,6 +27,7 @@ export {
   writeFirst,
   writesInFlight,
 } from './node/buffers.js'
+export { collectYoung, prepareToCollect } from './node/collect.js'
 export { type HeldListener, listenHeld } from './node/listener.js'
 export { applyOptions, hasOptions, isUnrefed, knowOptions, optionsOf, unrefSilently } from './node/options.js'
 export { descriptorOf } from './node/private.js'

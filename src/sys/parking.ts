@@ -18,14 +18,27 @@ export interface Parked {
   release(): void
 }
 
+/**
+ * The set is watched through another one, in which it is muted until commit. To watch it only then would lie in the pause:
+ * when an epoll set joins another the kernel looks at every member for a loop (fs/eventpoll.c, ep_loop_check: 3 ms for 10,000).
+ */
 export class Parking {
   readonly #set = binding().epollSet()
+  readonly #gate = binding().epollSet()
   readonly #parked = new Map<number, Parked>()
   readonly #wanted = new Set<Parked>()
   readonly #context = new AsyncResource('handover.Parking')
-  #watcher: Watcher | undefined
+  readonly #watcher: Watcher
   #isLive = false
   #isOpen = true
+
+  constructor() {
+    binding().epollAdd(this.#gate, this.#set)
+    binding().epollMute(this.#gate, this.#set)
+    this.#watcher = binding().watch(this.#gate, () => this.#wakeReady())
+    this.#watcher.start(POLLIN)
+    this.#watcher.unref()
+  }
 
   /** True from commit on: who is asked now may wake. */
   get isLive(): boolean {
@@ -62,8 +75,8 @@ export class Parking {
       one.release()
       onReleased()
     }
-    this.#watcher = binding().watch(this.#set, () => this.#wakeReady())
-    this.#watcher.start(POLLIN)
+    binding().epollUnmute(this.#gate, this.#set)
+    this.#watcher.ref()
     setImmediate(() => this.#wakeSome())
   }
 
@@ -72,7 +85,8 @@ export class Parking {
     this.#isOpen = false
     this.#parked.clear()
     this.#wanted.clear()
-    this.#watcher?.close()
+    this.#watcher.close()
+    binding().close(this.#gate)
     binding().close(this.#set)
   }
 

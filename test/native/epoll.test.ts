@@ -97,6 +97,26 @@ t.test('the set can be watched: ready while one of its members is', async (t) =>
   )
 })
 
+t.test('a muted member is not heard until it is unmuted; a set may be one', async (t) => {
+  t.same(
+    said(`
+      const [gate, set] = [b.epollSet(), b.epollSet()]
+      b.epollAdd(gate, set)
+      b.epollMute(gate, set)
+      const [left, right] = pair()
+      b.epollAdd(set, right)
+      write(left)
+      say(ready(gate))
+      say(ready(set).length)
+      b.epollUnmute(gate, set)
+      say(ready(gate).length)
+      b.receive(right, Buffer.alloc(1))
+      say(ready(gate))
+    `),
+    [[], 1, 1, []],
+  )
+})
+
 t.test('it is close-on-exec, and a descriptor like any other', async (t) => {
   t.same(
     said(`
@@ -122,6 +142,8 @@ t.test('what the kernel refuses is an error with its code', async (t) => {
         () => b.epollRemove(set, left),
         () => b.epollAdd(set, b.memfd('file')),
         () => b.epollAdd(left, right),
+        () => b.epollMute(set, left),
+        () => b.epollUnmute(set, left),
         () => b.epollAdd(set, 100_000),
         () => b.epollReady(left, 1),
       ].map((call) => [caught(call)?.code, caught(call)?.syscall].join(' '))
@@ -135,6 +157,8 @@ t.test('what the kernel refuses is an error with its code', async (t) => {
         'ENOENT epoll_ctl',
         'EPERM epoll_ctl',
         'EINVAL epoll_ctl',
+        'ENOENT epoll_ctl',
+        'ENOENT epoll_ctl',
         'EBADF epoll_ctl',
         'EINVAL epoll_wait',
       ],
