@@ -87,7 +87,7 @@ t.test('no timer of the app runs between the hand-over and runtime.retired', asy
   const stage = await Stage.start(t)
   const puppet = await Puppet.open(stage)
   // The predecessor stands still meanwhile: its ticks are overdue when it goes on.
-  await puppet.onRestore((_socket, _session, { block }) => block(250))
+  await puppet.onRestore((_socket, _session, { block }) => block(1_000))
   t.equal((await stage.abortedUpgrade()).exitCode, 3)
   await stage.supervisor.child.line(/^gap generation=1 retired=false$/)
   const before = stage.supervisor.child.lines.length
