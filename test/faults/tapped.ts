@@ -22,6 +22,7 @@ export const FREEZE_MS = scaled(1_500)
 export const CHECK_MS = scaled(2_000)
 export const READY_MS = scaled(8_000)
 const DRAIN_MS = scaled(2_000)
+const COPY_MS = scaled(2_000)
 
 const NAME = 'faults'
 const TAP_DESCRIPTOR = 4
@@ -65,7 +66,8 @@ export class TappedSupervisor {
     this.#gates = gates
     const [ours, theirs] = binding().socketpair()
     this.#tap = new Channel(ours)
-    const options = Object.entries({ freeze: FREEZE_MS, check: CHECK_MS, 'ready-timeout': READY_MS, drain: DRAIN_MS })
+    const limits = { freeze: FREEZE_MS, check: CHECK_MS, copy: COPY_MS, drain: DRAIN_MS, 'ready-timeout': READY_MS }
+    const options = Object.entries(limits)
     const child = spawn(
       process.execPath,
       [
