@@ -93,6 +93,7 @@ export class SessionCopy implements Copy, Follower {
     if (!this.#isMovable) return
     for (const kind of sessions.kinds.values())
       for (const [socket, entry] of kind.entries) this.opened(kind, socket, entry)
+    this.#takeSamples()
     this.#due = [...this.#fresh.keys()].reverse()
     sessions.follower = this
     // What goes in the freeze anyway, or follows after it, need not be followed: nothing is wrapped for it.
@@ -217,6 +218,7 @@ export class SessionCopy implements Copy, Follower {
     return definition.independent === true && this.#accept.follows === true
   }
 
+  /** The first of each independent kind move in the freeze; their sockets are built before, as those of every kind. */
   #takeSamples(): void {
     for (const kind of this.#sessions.kinds.values()) {
       if (!this.#isToFollow(kind)) continue
@@ -224,7 +226,7 @@ export class SessionCopy implements Copy, Follower {
       for (const [socket, entry] of kind.entries) {
         if (socket.destroyed) continue
         if (wanted-- === 0) break
-        this.#fresh.set(socket, { kind, entry })
+        if (!this.#known.has(socket) && !this.#stays.has(socket)) this.#fresh.set(socket, { kind, entry })
       }
     }
   }
