@@ -16,9 +16,10 @@ import {
 } from '../transfer/types.js'
 import type { ReasonFields, RefusalFields } from '../wire/fields.js'
 import { MAX_BATCH, MAX_UPDATE, type SessionRecord, type SessionUpdate } from '../wire/session-record.js'
-import { captureOne, chosenFor, describeOne } from './capture.js'
+import { captureOne, describeOne } from './capture.js'
 import { Convergence } from './convergence.js'
 import { Following, type Stay, summary } from './follow.js'
+import { Plans } from './plans.js'
 import type { Entry, Follower, Kind, Sessions } from './sessions.js'
 import { StateCopy } from './state-copy.js'
 import type { States } from './states.js'
@@ -44,14 +45,6 @@ interface Known {
   checksum: number | undefined
 }
 
-/** How sessions of a kind travel. */
-interface Plan {
-  readonly choice: Choice
-  /** In the offer. */
-  readonly index: number
-  readonly isEarly: boolean
-}
-
 export class SessionCopy implements Copy, Follower {
   readonly #notes: ReasonFields[] = []
   readonly #sessions: Sessions
@@ -59,10 +52,11 @@ export class SessionCopy implements Copy, Follower {
   readonly #transport: Transport
   readonly #accept: Accept
   readonly #limits: CopyLimits
+  readonly #report: () => void
   readonly #isMovable: boolean
   readonly #convergence: Convergence
   readonly #unfollow: () => void = () => undefined
-  readonly #plans = new Map<Kind, Plan>()
+  readonly #plans: Plans
   /** Why sessions stay behind. */
   readonly #stays = new Map<Socket, Stay>()
   /** In the order they were opened. */
@@ -82,12 +76,22 @@ export class SessionCopy implements Copy, Follower {
   #round: Socket[] = []
   #freeze: Freeze | undefined
 
-  constructor(sessions: Sessions, states: States, transport: Transport, accept: Accept, limits: CopyLimits) {
+  /** @param report called when there are others than before: should this process end, its supervisor is to know how many it had. */
+  constructor(
+    sessions: Sessions,
+    states: States,
+    transport: Transport,
+    accept: Accept,
+    limits: CopyLimits,
+    report: () => void,
+  ) {
+    this.#report = report
     this.#sessions = sessions
     this.#states = new StateCopy(states, accept)
     this.#transport = transport
     this.#accept = accept
     this.#limits = limits
+    this.#plans = new Plans(sessions, accept)
     this.#convergence = new Convergence(limits.copyMs)
     this.#isMovable = transport.unsupported() === undefined
     if (!this.#isMovable) return
@@ -97,12 +101,11 @@ export class SessionCopy implements Copy, Follower {
     this.#due = [...this.#fresh.keys()].reverse()
     sessions.follower = this
     // What goes in the freeze anyway, or follows after it, need not be followed: nothing is wrapped for it.
-    if ([...sessions.kinds.values()].some((kind) => this.#isEarly(kind)))
-      this.#unfollow = transport.follow((socket) => this.touched(socket))
+    if (this.#plans.someAreEarly) this.#unfollow = transport.follow((socket) => this.touched(socket))
   }
 
   opened(kind: Kind, socket: Socket, entry: Entry): void {
-    if (!this.#isToFollow(kind)) this.#fresh.set(socket, { kind, entry })
+    if (!this.#plans.isToFollow(kind)) this.#fresh.set(socket, { kind, entry })
   }
 
   touched(socket: Socket): void {
@@ -118,7 +121,7 @@ export class SessionCopy implements Copy, Follower {
 
   *states(when: 'copy' | 'freeze'): Iterable<CapturedState> {
     // Before the freeze only kinds that are restored early need them; for all others the one instant is the freeze.
-    if (when === 'copy' && ![...this.#sessions.kinds.values()].some((kind) => this.#isEarly(kind))) return
+    if (when === 'copy' && !this.#plans.someAreEarly) return
     yield* this.#states.changed()
   }
 
@@ -135,7 +138,7 @@ export class SessionCopy implements Copy, Follower {
       } else if (!this.#beginRound()) {
         return undefined
       } else if (this.#gone.length > 0) {
-        return { kind: 'gone', ids: this.#gone.splice(0, MAX_UPDATE) }
+        return this.#goneSome()
       }
     }
   }
@@ -157,7 +160,12 @@ export class SessionCopy implements Copy, Follower {
     yield* this.#updates([...late], describe, FREEZE_UPDATE)
     // A capture may have closed another's socket, after it was sent.
     for (const socket of [...this.#dirty, ...late]) if (socket.destroyed) this.ended(socket)
-    while (this.#gone.length > 0) yield { kind: 'gone', ids: this.#gone.splice(0, MAX_UPDATE) }
+    while (this.#gone.length > 0) yield this.#goneSome()
+  }
+
+  #goneSome(): Part {
+    this.#report()
+    return { kind: 'gone', ids: this.#gone.splice(0, MAX_UPDATE) }
   }
 
   end(): void {
@@ -214,14 +222,10 @@ export class SessionCopy implements Copy, Follower {
     }
   }
 
-  #isToFollow({ definition }: Kind): boolean {
-    return definition.independent === true && this.#accept.follows === true
-  }
-
   /** The first of each independent kind move in the freeze; their sockets are built before, as those of every kind. */
   #takeSamples(): void {
     for (const kind of this.#sessions.kinds.values()) {
-      if (!this.#isToFollow(kind)) continue
+      if (!this.#plans.isToFollow(kind)) continue
       let wanted = SAMPLE
       for (const [socket, entry] of kind.entries) {
         if (socket.destroyed) continue
@@ -231,25 +235,11 @@ export class SessionCopy implements Copy, Follower {
     }
   }
 
-  /** Both sides must follow changes: a successor that cannot would keep what it was given first. */
-  #isEarly({ name, definition }: Kind): boolean {
-    if (definition.precopy === undefined) return false
-    return this.#accept.sessions.some((choice) => choice.name === name && choice.early === true)
-  }
-
-  /** @throws Refusal when the successor has no use for this kind. */
-  #plan(kind: Kind): Plan {
-    const choice = chosenFor(kind, this.#accept)
-    const index = [...this.#sessions.kinds.values()].indexOf(kind)
-    const plan = { choice, index, isEarly: this.#isEarly(kind) }
-    this.#plans.set(kind, plan)
-    return plan
-  }
-
   #beginRound(): boolean {
     const left = this.#dirty.size + this.#fresh.size + this.#gone.length
     const verdict = this.#convergence.judge(left)
     if (verdict !== 'again') {
+      if (this.#fresh.size > 0) this.#report()
       if (verdict === 'unsettled') this.#noteUnsettled(left)
       return false
     }
@@ -276,7 +266,7 @@ export class SessionCopy implements Copy, Follower {
       this.#fresh.delete(socket)
       if (fresh === undefined || socket.destroyed) continue
       const { kind, entry } = fresh
-      const { choice, index, isEarly } = this.#plans.get(kind) ?? this.#plan(kind)
+      const { choice, index, isEarly } = this.#plans.of(kind)
       const { definition } = kind
       const captured = this.#attempt(socket, () => ({
         // Unless it is restored early a session is captured, and restored, at the one instant only.

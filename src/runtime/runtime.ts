@@ -22,6 +22,9 @@ import { readableVersions } from './versions.js'
 
 type TransferFields = Fields<typeof CONTROL, 'transfer'>
 
+/** The `request` of a status nobody has asked for. */
+const UNASKED = 0
+
 export class JoinedRuntime implements Runtime {
   readonly generation: number
   readonly #control: Control | undefined
@@ -145,6 +148,10 @@ export class JoinedRuntime implements Runtime {
 
   async #answer({ request, settled }: Fields<typeof CONTROL, 'ask'>): Promise<void> {
     if (settled) await this.#intake?.settled
+    this.#say(request)
+  }
+
+  #say(request: number): void {
     this.#control?.send('status', {
       request,
       sessions: [...this.#sessions.kinds.values()].map(({ name, size }) => ({ name, count: size })),
@@ -159,8 +166,12 @@ export class JoinedRuntime implements Runtime {
     const onEnding = (ending: Ending) => this.#onEnding(fields, ending)
     if (fields.side === 'predecessor') {
       this.#intake?.finish()
-      const source = createSource(this.#sessions, this.#states, this.#transport, (moved, left) =>
-        this.#retire(moved, left),
+      const source = createSource(
+        this.#sessions,
+        this.#states,
+        this.#transport,
+        (moved, left) => this.#retire(moved, left),
+        () => this.#say(UNASKED),
       )
       new Predecessor(new Link(channel, TRANSFER, 'successor'), fence, source, fields, onEnding).start()
     } else {

@@ -10,12 +10,14 @@ import { writableVersions } from './versions.js'
 
 /**
  * @param onHandedOver called, with every session that moved abandoned, before the loop turns again; and with what is left.
+ * @param report called while it is copied, when sessions have come or gone.
  */
 export function createSource(
   sessions: Sessions,
   states: States,
   transport: Transport,
   onHandedOver: (moved: readonly Socket[], left: Following | undefined) => void,
+  report: () => void = () => undefined,
 ): Source {
   const movable = transport.unsupported() === undefined
   const countOf = (kind: Kind) => (movable ? kind.size : 0)
@@ -40,7 +42,7 @@ export function createSource(
     },
 
     copy(accept: Accept, limits: CopyLimits): Copy {
-      copy = new SessionCopy(sessions, states, transport, accept, limits)
+      copy = new SessionCopy(sessions, states, transport, accept, limits, report)
       return copy
     },
 
