@@ -153,7 +153,9 @@ class Run {
     const said = `${outcome}, ${sessions.moved} moved, ${sessions.dropped} dropped: ${this.reason}`
     const ofDropped = reasons.reduce((sum, { of, count }) => sum + (of === 'dropped' ? count : 0), 0)
     // Who dies when all has been said is no part of the upgrade: that is a crash, and the log says so.
-    const mayBeLate = this.injector.moment?.isOver || this.#cell?.column.fault !== 'kill'
+    // An `abort` that is held back here has been said: in the same turn the predecessor told its supervisor, and served on.
+    const isOver = this.injector.moment?.isOver || this.#cell?.step.kind === 'abort'
+    const mayBeLate = isOver || this.#cell?.column.fault !== 'kill'
     const isCrash =
       mayBeLate && sessions.dropped === 0 && this.#supervisor.lines.some((line) => line.includes('the runtime crashed'))
     if (!isCrash && (sessions.dropped !== closed || ofDropped !== closed))
