@@ -29,13 +29,19 @@ export function signal(pid: number, name: NodeJS.Signals): void {
 
 /** From now on every new descriptor is EMFILE; returns what gives the process its limit back. */
 export async function exhaustDescriptors(pid: number): Promise<() => Promise<void>> {
+  if (!isRunning(pid)) return async () => undefined
   const soft = /^Max open files\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/limits`, 'latin1'))![1]!
   const used = descriptorsOf(pid)
   let lowestFree = 0
   while (used.has(lowestFree)) lowestFree += 1
-  const limit = (count: number | string) => run('prlimit', ['--pid', String(pid), `--nofile=${count}:`])
-  await limit(lowestFree)
-  return async () => {
-    if (isRunning(pid)) await limit(soft)
+  const limit = async (count: number | string): Promise<void> => {
+    try {
+      await run('prlimit', ['--pid', String(pid), `--nofile=${count}:`])
+    } catch (error) {
+      // Who has said its last word may be gone by itself between the look and the call.
+      if (isRunning(pid)) throw error
+    }
   }
+  await limit(lowestFree)
+  return () => limit(soft)
 }
