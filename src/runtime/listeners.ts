@@ -81,9 +81,14 @@ export class Listeners {
   }
 
   #follow(server: Server): void {
+    const { connections } = this
+    // One for all sockets, and not `once`: an HTTP server adds and removes a listener of 'close' with each request.
+    function onClose(this: Socket): void {
+      connections.delete(this)
+    }
     server.on('connection', (socket: Socket) => {
-      this.connections.add(socket)
-      socket.once('close', () => this.connections.delete(socket))
+      connections.add(socket)
+      socket.on('close', onClose)
     })
   }
 }
