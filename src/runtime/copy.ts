@@ -138,6 +138,7 @@ export class SessionCopy implements Copy, Follower {
       } else if (!this.#beginRound()) {
         return undefined
       } else if (this.#gone.length > 0) {
+        this.#report()
         return this.#goneSome()
       }
     }
@@ -160,11 +161,12 @@ export class SessionCopy implements Copy, Follower {
     yield* this.#updates([...late], describe, FREEZE_UPDATE)
     // A capture may have closed another's socket, after it was sent.
     for (const socket of [...this.#dirty, ...late]) if (socket.destroyed) this.ended(socket)
+    // Once: every client waits for it.
+    if (this.#gone.length > 0) this.#report()
     while (this.#gone.length > 0) yield this.#goneSome()
   }
 
   #goneSome(): Part {
-    this.#report()
     return { kind: 'gone', ids: this.#gone.splice(0, MAX_UPDATE) }
   }
 

@@ -2,13 +2,11 @@
 import { binding } from '../sys/binding.js'
 import { Parking } from '../sys/parking.js'
 import { type Choice, type FollowSink, Refusal, refusalOf } from '../transfer/types.js'
-import { openState } from '../wire/envelope.js'
 import type { RefusalFields } from '../wire/fields.js'
 import type { SessionRecord } from '../wire/session-record.js'
+import { refusing, restoreSession } from './restore.js'
 import type { Sessions } from './sessions.js'
-import { notPromise, refusing } from './sink.js'
 import type { Adopted, Transport } from './transport.js'
-import { stepUp } from './versions.js'
 
 export function createFollowSink(
   sessions: Sessions,
@@ -64,13 +62,7 @@ export function createFollowSink(
       transport.adopt(descriptor, described, own),
     )
     try {
-      refusing(choice, `restore of ${choice.name} failed`, () => {
-        socket.prepare()
-        const captured = stepUp(kind.definition, openState({ bytes: state, checksum }), choice.version)
-        const session = kind.definition.restore(socket.socket, captured)
-        notPromise('restore', session)
-        if (!kind.entries.has(socket.socket)) sessions.add(kind, socket.socket, { id, session })
-      })
+      restoreSession(sessions, kind, choice, socket, [id, state, checksum])
     } catch (error) {
       discard(socket)
       throw error

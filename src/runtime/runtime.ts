@@ -155,7 +155,7 @@ export class JoinedRuntime implements Runtime {
     this.#control?.send('status', {
       request,
       sessions: [...this.#sessions.kinds.values()].map(({ name, size }) => ({ name, count: size })),
-      unregistered: this.#unregistered().size,
+      unregistered: this.#countUnregistered(),
       followed: this.#followed,
       following: this.#left?.isUnderWay ?? false,
     })
@@ -246,9 +246,11 @@ export class JoinedRuntime implements Runtime {
     this.#control?.send('drained', drained)
   }
 
-  #unregistered(): Set<Socket> {
-    const { connections } = this.#listeners
-    return new Set([...connections].filter((socket) => this.#sessions.kindOf(socket) === undefined))
+  /** Said in the freeze too: no array of thousands is made for it. */
+  #countUnregistered(): number {
+    let count = 0
+    for (const socket of this.#listeners.connections) if (this.#sessions.kindOf(socket) === undefined) count++
+    return count
   }
 
   /** To end the channel for this would be the end of all that is served here. */

@@ -1,5 +1,4 @@
 /** What a successor takes: restores shared states, adopts sessions held still, lets them go at commit. */
-import { messageOf } from '../errors.js'
 import { binding } from '../sys/binding.js'
 import { nowMs } from '../sys/clock.js'
 import { collectYoung, prepareToCollect } from '../sys/node-internals.js'
@@ -9,6 +8,7 @@ import { openState } from '../wire/envelope.js'
 import type { ReasonFields } from '../wire/fields.js'
 import { makeRoom } from './budget.js'
 import { createFollowSink } from './follow-sink.js'
+import { notPromise, refusing, restoreSession } from './restore.js'
 import type { Kind, Sessions } from './sessions.js'
 import type { States } from './states.js'
 import type { Adopted, Transport } from './transport.js'
@@ -173,17 +173,9 @@ export function createSink(
   }
 
   function restore(id: number, one: Held, bytes: Uint8Array, checksum: number): void {
-    const { socket, kind, choice } = one
-    refusing(choice, `restore of ${choice.name} failed`, () => {
-      socket.prepare()
-      const captured = stepUp(kind.definition, openState({ bytes, checksum }), choice.version)
-      const session = kind.definition.restore(socket.socket, captured)
-      notPromise('restore', session)
-      one.isRestored = true
-      bare--
-      // Code that serves new and restored sockets alike may have opened the session itself.
-      if (!kind.entries.has(socket.socket)) sessions.add(kind, socket.socket, { id, session })
-    })
+    restoreSession(sessions, one.kind, one.choice, one.socket, [id, bytes, checksum])
+    one.isRestored = true
+    bare--
   }
 }
 
@@ -193,20 +185,4 @@ function quantiles(pausesMs: readonly number[], others: number, othersMs: number
   if (count === 0) return null
   const at = (share: number) => pausesMs[Math.min(count - 1, Math.floor(share * count))] ?? othersMs
   return { p50: at(0.5), p99: at(0.99), max: at(1) }
-}
-
-export function refusing<R>(choice: Choice, what: string, run: () => R): R {
-  try {
-    return run()
-  } catch (error) {
-    throw new Refusal([
-      { kind: choice.name, version: choice.version, reason: `${what}: ${messageOf(error)}`.slice(0, 4096), count: 1 },
-    ])
-  }
-}
-
-export function notPromise(what: string, value: unknown): void {
-  if (!(value instanceof Promise)) return
-  value.catch(() => undefined)
-  throw new Error(`it returned a promise; ${what} is synchronous, since the clients wait for it`)
 }
