@@ -6,6 +6,7 @@ import type { JoinOptions, Runtime } from './runtime/types.js'
 export { ERRORS, type ErrorCode, HandoverError } from './errors.js'
 export type { Logger } from './logger.js'
 export type {
+  Hooks,
   JoinOptions,
   ListenOptions,
   Migration,

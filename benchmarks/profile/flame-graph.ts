@@ -84,6 +84,7 @@ export function flameGraph(title: string, samples: readonly Sample[], sessions: 
   })
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}">`,
+    `<title>${escaped(title)}</title>`,
     '<style>text { font: 11px sans-serif; fill: #111 } .title { font-size: 15px }</style>',
     `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
     `<text class="title" x="${MARGIN}" y="22">${escaped(title)}</text>`,

@@ -8,6 +8,7 @@ import { Predecessor } from '../transfer/predecessor.js'
 import { Successor } from '../transfer/successor.js'
 import type { Ending, Pause } from '../transfer/types.js'
 import { type CONTROL, type Fields, TRANSFER } from '../wire/messages.js'
+import type { Host } from './adapter.js'
 import type { Control, Told } from './control.js'
 import { drain } from './drain.js'
 import type { Following } from './follow.js'
@@ -17,7 +18,7 @@ import { createSink } from './sink.js'
 import { createSource } from './source.js'
 import { States } from './states.js'
 import type { Transport } from './transport.js'
-import type { ListenOptions, Runtime, SessionDefinition, SessionKind, StateDefinition } from './types.js'
+import type { Hooks, ListenOptions, SessionDefinition, SessionKind, StateDefinition } from './types.js'
 import { readableVersions } from './versions.js'
 
 type TransferFields = Fields<typeof CONTROL, 'transfer'>
@@ -25,7 +26,7 @@ type TransferFields = Fields<typeof CONTROL, 'transfer'>
 /** The `request` of a status nobody has asked for. */
 const UNASKED = 0
 
-export class JoinedRuntime implements Runtime {
+export class JoinedRuntime implements Host {
   readonly generation: number
   readonly #control: Control | undefined
   readonly #transport: Transport
@@ -67,6 +68,18 @@ export class JoinedRuntime implements Runtime {
   sessions<Session, State>(name: string, definition: SessionDefinition<Session, State>): SessionKind<Session> {
     this.#mustBeDeclaring(`session kind "${name}"`)
     return this.#sessions.declare(name, definition as SessionDefinition<unknown>) as unknown as SessionKind<Session>
+  }
+
+  baseSessions<Session, State>(name: string, definition: SessionDefinition<Session, State>): SessionKind<Session> {
+    return this.sessions(name, definition)
+  }
+
+  hooks(_hooks: Hooks): void {
+    this.#mustBeDeclaring('hooks')
+  }
+
+  keepConnections(_server: Server): void {
+    this.#mustBeDeclaring('keepConnections')
   }
 
   state<State>(name: string, definition: StateDefinition<State>): void {

@@ -49,6 +49,10 @@ export class Kind implements SessionKind<unknown> {
     this.#registry.follower?.touched(socket)
   }
 
+  hold(_socket: Socket, _reason: string, _until?: Promise<unknown>): () => void {
+    return () => undefined
+  }
+
   *[Symbol.iterator](): Iterator<[Socket, unknown]> {
     for (const [socket, { session }] of this.entries) yield [socket, session]
   }

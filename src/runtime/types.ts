@@ -36,6 +36,38 @@ export interface SessionDefinition<Session, State = any> extends Versioned {
    * only for its own batch, while both processes serve. Not with `precopy`.
    */
   readonly independent?: true
+  /**
+   * Why this session cannot move at this instant ("in a transaction"), or undefined. Asked in the freeze, of every session:
+   * cheap, without side effects. Such a session stays in the predecessor whatever the policy, and follows as soon as it may:
+   * `touch` it then, else it is asked again at growing intervals (250 ms to 5 s).
+   */
+  notNow?(socket: Socket, session: Session): string | undefined
+  /** What becomes of a session that says "not now" until the drain's deadline: closed politely (default), or moved all the same. */
+  readonly atDeadline?: 'close' | 'move'
+  /** Predecessor: it is about to be captured, and nothing happens to it until it has moved or thawed. Throws to refuse. */
+  onFreeze?(socket: Socket, session: Session): void
+  /** Predecessor: it was frozen, and stays after all. */
+  onThaw?(socket: Socket, session: Session): void
+  /** Predecessor: it is the successor's. The socket is closed here without an event: take the session out, and tell nobody. */
+  onMoved?(socket: Socket, session: Session): void
+  /** Successor: it is live from now on. Not called for sessions that were restored and then given back. */
+  onAdopted?(socket: Socket, session: Session): void
+}
+
+/**
+ * What concerns the whole process, for timers, locks and presence. Each is called exactly once in a transfer, in this order:
+ * `onFreeze`, then either `onThaw` or `onMoved`; `onAdopted` in the successor. Sessions that follow later have only the hooks
+ * of their kind.
+ */
+export interface Hooks {
+  /** Predecessor: nothing is read or accepted from here on; states and sessions are captured next. Throws to refuse. */
+  onFreeze?(): void
+  /** Predecessor: the transfer has failed after `onFreeze`, and this process serves on. */
+  onThaw?(): void
+  /** Predecessor: what moves at once has moved. Before `retired` is aborted. */
+  onMoved?(): void
+  /** Successor, or the first process: it serves from now on. Before `ready` resolves. */
+  onAdopted?(): void
 }
 
 /** How a session that was restored early follows what goes on in the predecessor until it is taken over. */
@@ -72,6 +104,11 @@ export interface SessionKind<Session> extends Iterable<[Socket, Session]> {
   leave(socket: Socket): boolean
   /** Says that the session's state has changed: for kinds that declare `changes: 'touch'`. Costs nothing between upgrades. */
   touch(socket: Socket): void
+  /**
+   * Says "not now" for a session until the returned function is called, or `until` has settled. Several holds add up.
+   * @param reason a few words for the result: "in a transaction"
+   */
+  hold(socket: Socket, reason: string, until?: Promise<unknown>): () => void
 }
 
 export interface ListenOptions {
@@ -102,6 +139,8 @@ export interface Runtime {
    * @throws HandoverError HANDOVER_LISTEN_REFUSED when the address cannot be had.
    */
   listen(server: Server, options: ListenOptions): Promise<void>
+  /** Adds hooks. Before `ready`; all that were added are called, in order. */
+  hooks(hooks: Hooks): void
   /** Says that this process can serve; resolves when it does. In a successor that is after commit; never, if the upgrade is aborted. */
   ready(): Promise<void>
 }

@@ -100,7 +100,7 @@ interface ByteOfService {
 }
 t.test(
   'the type of service, where this Node has it',
-  { skip: !('setTypeOfService' in net.Socket.prototype) },
+  { skip: !('setTypeOfService' in net.Socket.prototype) && 'this Node has no setTypeOfService (26 has)' },
   async (t) => {
     const { before, adopt, live } = await world(t)
     ;(before as unknown as ByteOfService).setTypeOfService(8)

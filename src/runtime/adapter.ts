@@ -1,0 +1,21 @@
+/** What adapters may do with a runtime beyond what a service may. */
+import type { Server } from 'node:net'
+import { HandoverError } from '../errors.js'
+import { JoinedRuntime } from './runtime.js'
+import type { Runtime, SessionDefinition, SessionKind } from './types.js'
+
+export interface Host extends Runtime {
+  /**
+   * Declares a base kind: what a connection is as long as nobody has declared it to be more. `open` by another kind takes the
+   * socket over with its id, `leave` gives it back.
+   */
+  baseSessions<Session, State = any>(name: string, definition: SessionDefinition<Session, State>): SessionKind<Session>
+  /** This server's connections move: at commit it stops accepting, and nothing else. Its own close(), which may close idle ones, is not called. */
+  keepConnections(server: Server): void
+}
+
+/** @throws HandoverError HANDOVER_USAGE when it is not what join() returned. */
+export function hostOf(runtime: Runtime): Host {
+  if (runtime instanceof JoinedRuntime) return runtime
+  throw new HandoverError('HANDOVER_USAGE', 'an adapter needs the runtime that join() returned')
+}
