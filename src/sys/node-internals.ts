@@ -25,11 +25,13 @@ export {
   unreadInput,
   unsentOutput,
   writeFirst,
+  writeStringsDirectly,
   writesInFlight,
 } from './node/buffers.js'
 export { collectYoung, prepareToCollect } from './node/collect.js'
 export {
   countConnection,
+  countRequests,
   holdReads,
   isAtBoundary,
   isParsing,

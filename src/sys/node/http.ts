@@ -150,3 +150,33 @@ export function countConnection(server: Server, socket: net.Socket): void {
   own._server = server
   counter._connections++
 }
+
+interface Incoming {
+  readonly httpVersionMajor: number
+  readonly httpVersionMinor: number
+}
+type OnIncoming = (this: unknown, request: Incoming, keepAlive: boolean) => unknown
+
+/**
+ * Tells of each request that maxRequestsPerSocket counts, and lets the count begin at `before`. Node's own is in a closure: so
+ * for the time of one of its requests the server's limit is less by as much. Only for servers that have that limit.
+ * @param socket has its parser since 'connection'.
+ */
+export function countRequests(server: Server, socket: net.Socket, before: number, onRequest: () => void): void {
+  const { parser } = insideHttp(socket)
+  const own = parser?.onIncoming
+  if (!parser || typeof own !== 'function') return
+  const counted: OnIncoming = function (request, keepAlive) {
+    if (request.httpVersionMajor === 1 && request.httpVersionMinor === 1) onRequest()
+    const limit = server.maxRequestsPerSocket
+    if (!limit || limit <= 0 || before === 0) return (own as OnIncoming).call(this, request, keepAlive)
+    const left = Math.max(1, limit - before)
+    server.maxRequestsPerSocket = left
+    try {
+      return (own as OnIncoming).call(this, request, keepAlive)
+    } finally {
+      if (server.maxRequestsPerSocket === left) server.maxRequestsPerSocket = limit
+    }
+  }
+  parser.onIncoming = counted
+}
