@@ -8,9 +8,9 @@ import { HandoverError } from '../errors.js'
 import { hostOf } from '../runtime/adapter.js'
 import type { Runtime, SessionKind } from '../runtime/types.js'
 import { nowMs } from '../sys/clock.js'
-import { countRequests, whyNotAtBoundary, writeStringsDirectly } from '../sys/node-internals.js'
+import { countRequests, whyNotAtBoundary } from '../sys/node-internals.js'
 import { type Connection, capture, checked, type State } from './http/connection.js'
-import { followBoundaries } from './http/left.js'
+import { Left } from './http/left.js'
 import { Parked } from './http/parked.js'
 
 export interface HttpOptions {
@@ -48,7 +48,7 @@ export function http(runtime: Runtime, server: Server, { name = 'http' }: HttpOp
     notNow: (socket, { isParked, bytesAtStart }) => (isParked ? undefined : whyNotAtBoundary(socket, bytesAtStart)),
   })
   host.keepConnections(server)
-  host.hooks({ onMoved: () => followBoundaries(kind) })
+  host.hooks({ onMoved: () => new Left(kind).follow() })
   server.on('connection', (socket: Socket) => {
     const connection = kind.get(socket) ?? open(kind, socket)
     if (connection !== undefined && server.maxRequestsPerSocket)
@@ -66,20 +66,12 @@ function check(server: Server, name: string): void {
   if (served.has(server)) throw usage('the server is given to http() for the second time')
 }
 
-/** What cannot be a session (another kind's, or a stream that is no socket) is served, and drained. */
+/** What cannot be a session of this kind (another's, or a stream that is no socket) is served, and drained. */
 function open(kind: SessionKind<Connection>, socket: Socket): Connection | undefined {
   try {
-    const connection = kind.open(socket, {
-      bytesAtStart: socket.bytesRead,
-      openedAtMs: nowMs(),
-      requests: 0,
-      isParked: false,
-    })
-    // It moves when nothing is unsent only, so nothing has to be read back.
-    writeStringsDirectly(socket)
-    return connection
+    return kind.open(socket, { bytesAtStart: socket.bytesRead, openedAtMs: nowMs(), requests: 0, isParked: false })
   } catch (error) {
-    if (error instanceof HandoverError && error.code === 'HANDOVER_NOT_MOVABLE') return undefined
+    if (error instanceof HandoverError) return undefined
     throw error
   }
 }

@@ -6,35 +6,51 @@ import type { SessionKind } from '../../runtime/types.js'
 import { holdReads, letRead, whyNotAtBoundary } from '../../sys/node-internals.js'
 import type { Connection } from './connection.js'
 
-interface Finished {
-  readonly request: IncomingMessage
-  readonly socket: Socket
-}
+export class Left {
+  readonly #kind: SessionKind<Connection>
+  /** Those that are not read, and the turn in which they are read again, unless they have moved. */
+  readonly #held = new Map<Socket, number>()
+  #turn = 0
 
-/** From commit on, in the predecessor, until it ends. Before, nobody subscribes, and Node publishes nothing. */
-export function followBoundaries(kind: SessionKind<Connection>): void {
-  subscribe('http.server.response.finish', (message) => {
-    const { request, socket } = message as Finished
-    // Said before Node has let the response go. Nothing is read before this tick.
-    if (kind.get(socket) !== undefined) process.nextTick(look, kind, socket, request)
-  })
-}
-
-function look(kind: SessionKind<Connection>, socket: Socket, request: IncomingMessage): void {
-  const connection = kind.get(socket)
-  if (connection === undefined) return
-  if (whyNotAtBoundary(socket, connection.bytesAtStart) === undefined) {
-    move(kind, socket)
-    return
+  constructor(kind: SessionKind<Connection>) {
+    this.#kind = kind
   }
-  // It was answered before all of it had come.
-  if (!request.complete && !request.destroyed) request.once('end', () => process.nextTick(look, kind, socket, request))
-}
 
-function move(kind: SessionKind<Connection>, socket: Socket): void {
-  // The client's next request may have come already: read here, it would be answered here, and so for ever.
-  holdReads(socket)
-  kind.touch(socket)
-  // It is tried in the next turn. Where it was not taken it is served on.
-  setImmediate(() => setImmediate(() => letRead(socket)))
+  /** From commit on, in the predecessor, until it ends. Before, nobody subscribes, and Node publishes nothing. */
+  follow(): void {
+    subscribe('http.server.response.finish', (message) => {
+      const { request, socket } = message as { request: IncomingMessage; socket: Socket }
+      // Said before Node has let the response go. Nothing is read before this tick.
+      if (this.#kind.get(socket) !== undefined) process.nextTick(() => this.#look(socket, request))
+    })
+  }
+
+  #look(socket: Socket, request: IncomingMessage): void {
+    const connection = this.#kind.get(socket)
+    if (connection === undefined) return
+    if (whyNotAtBoundary(socket, connection.bytesAtStart) === undefined) this.#move(socket)
+    // It was answered before all of it had come.
+    else if (!request.complete && !request.destroyed)
+      request.once('end', () => process.nextTick(() => this.#look(socket, request)))
+  }
+
+  #move(socket: Socket): void {
+    // The client's next request may have come already: read here, it would be answered here, and so for ever.
+    holdReads(socket)
+    this.#kind.touch(socket)
+    if (this.#held.size === 0) setImmediate(() => this.#turnOver())
+    // Some move in each turn; those that have not when it was everybody's are served on.
+    this.#held.set(socket, this.#turn + this.#held.size + 2)
+  }
+
+  #turnOver(): void {
+    this.#turn++
+    for (const [socket, turn] of this.#held) {
+      const isHere = this.#kind.get(socket) !== undefined
+      if (isHere && turn > this.#turn) continue
+      this.#held.delete(socket)
+      if (isHere) letRead(socket)
+    }
+    if (this.#held.size > 0) setImmediate(() => this.#turnOver())
+  }
 }
