@@ -33,6 +33,7 @@ export {
   countConnection,
   countRequests,
   holdReads,
+  incomingRequest,
   isAtBoundary,
   isParsing,
   letRead,

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import type { UpgradeResult } from '../../src/supervisor/result.js'
 import { compiled, type Teardown } from './child.js'
+import { censusOf, type Fixpoint, settled } from './fixpoint.js'
 import {
   type CommandResult,
   READY,
@@ -59,6 +60,24 @@ export class Web {
 
   async #upgrade(args: readonly string[], options: readonly string[]): Promise<CommandResult<UpgradeResult>> {
     return await this.supervisor.upgrade(...options, '--', ...webServer(...args))
+  }
+
+  /** Waits until the server has read so many bytes of a connection. */
+  async hasRead({ socket }: RawClient, bytes: number): Promise<void> {
+    const port = socket.localPort as number
+    const reading = async (): Promise<void> => {
+      while ((await this.who()).bytesRead[port] !== bytes);
+    }
+    await within(reading(), `the server to have read ${bytes} bytes of port ${port}`)
+  }
+
+  async census(): Promise<Fixpoint> {
+    return censusOf(this.supervisor, (await this.who()).pid)
+  }
+
+  /** The census once it is as it was. */
+  async censusLike(before: Fixpoint): Promise<Fixpoint> {
+    return await settled(before, () => this.census())
   }
 
   /** Asked by a connection of its own, which is closed. */

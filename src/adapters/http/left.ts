@@ -3,7 +3,7 @@ import { subscribe } from 'node:diagnostics_channel'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { SessionKind } from '../../runtime/types.js'
-import { holdReads, letRead, whyNotAtBoundary } from '../../sys/node-internals.js'
+import { holdReads, incomingRequest, letRead, whyNotAtBoundary } from '../../sys/node-internals.js'
 import type { Connection } from './connection.js'
 
 export class Left {
@@ -21,8 +21,21 @@ export class Left {
     subscribe('http.server.response.finish', (message) => {
       const { request, socket } = message as { request: IncomingMessage; socket: Socket }
       // Said before Node has let the response go. Nothing is read before this tick.
-      if (this.#kind.get(socket) !== undefined) process.nextTick(() => this.#look(socket, request))
+      if (this.#kind.get(socket) !== undefined) this.#lookSoon(socket, request)
     })
+    // Those that were answered before all of their request had come have had their 'finish'.
+    for (const [socket] of this.#kind) {
+      const request = incomingRequest(socket)
+      if (request !== undefined) this.#awaitRest(socket, request)
+    }
+  }
+
+  #lookSoon(socket: Socket, request: IncomingMessage): void {
+    process.nextTick(() => this.#look(socket, request))
+  }
+
+  #awaitRest(socket: Socket, request: IncomingMessage): void {
+    request.once('end', () => this.#lookSoon(socket, request))
   }
 
   #look(socket: Socket, request: IncomingMessage): void {
@@ -30,8 +43,7 @@ export class Left {
     if (connection === undefined) return
     if (whyNotAtBoundary(socket, connection.bytesAtStart) === undefined) this.#move(socket)
     // It was answered before all of it had come.
-    else if (!request.complete && !request.destroyed)
-      request.once('end', () => process.nextTick(() => this.#look(socket, request)))
+    else if (!request.complete && !request.destroyed) this.#awaitRest(socket, request)
   }
 
   #move(socket: Socket): void {
