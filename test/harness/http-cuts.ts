@@ -45,7 +45,7 @@ export async function cutEverywhere(web: Web, expected: ReadonlyMap<string, read
       const label = `${name} cut at ${cut} of ${text.length}`
       cuts.push({ name: label, client, text, cut, before: before.length, expected: expected.get(name) ?? [] })
     }
-  for (const { client, before, cut } of cuts) await web.hasRead(client, before + cut)
+  await web.hasRead(...cuts.map(({ client, before, cut }) => [client, before + cut] as const))
   return cuts
 }
 

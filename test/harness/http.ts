@@ -62,13 +62,16 @@ export class Web {
     return await this.supervisor.upgrade(...options, '--', ...webServer(...args))
   }
 
-  /** Waits until the server has read so many bytes of a connection. */
-  async hasRead({ socket }: RawClient, bytes: number): Promise<void> {
-    const port = socket.localPort as number
+  /** Waits until the server has read so many bytes of each connection. */
+  async hasRead(...sent: readonly (readonly [RawClient, number])[]): Promise<void> {
+    let missing = sent
     const reading = async (): Promise<void> => {
-      while ((await this.who()).bytesRead[port] !== bytes);
+      while (missing.length > 0) {
+        const { bytesRead } = await this.who()
+        missing = sent.filter(([{ socket }, bytes]) => bytesRead[socket.localPort as number] !== bytes)
+      }
     }
-    await within(reading(), `the server to have read ${bytes} bytes of port ${port}`)
+    await within(reading(), () => `the server to have read what ${missing.length} clients have sent`)
   }
 
   async census(): Promise<Fixpoint> {

@@ -58,7 +58,7 @@ t.test('a request that was answered before all of it had come: the connection mo
   const head = `POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n`
   t.match(await before.request(head + body.slice(0, 5)), { generation: 1, body: 'not read' })
   during.send(head.slice(0, 30))
-  await web.hasRead(during, 30)
+  await web.hasRead([during, 30])
   const upgrade = web.upgrade()
   await web.supervisor.child.line(READY_2)
   during.send(head.slice(30) + body.slice(0, 5))
@@ -75,7 +75,7 @@ t.test('a client that reads slowly gets all of its response from the predecessor
   const web = await Web.start(t, KEPT)
   const client = await RawClient.open(web, { paused: true })
   client.send(BIG)
-  await web.hasRead(client, BIG.length)
+  await web.hasRead([client, BIG.length])
   const upgrade = web.upgrade()
   await web.supervisor.child.line(READY_2)
   client.socket.resume()
