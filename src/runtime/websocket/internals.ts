@@ -3,9 +3,10 @@
  * not imported: its classes are learned from a handshake that the server at hand makes with nobody, and the fields are
  * looked for in what came of it.
  */
+
+import type net from 'node:net'
 import { Duplex } from 'node:stream'
 import type { InflateRaw } from 'node:zlib'
-import type net from 'node:net'
 import type { WebSocket, WebSocketServer } from 'ws'
 
 /** Of lib/receiver.js: what it stands at. From INFLATING on it waits for the thread pool, or for a later turn. */
@@ -37,7 +38,13 @@ export interface PrivateReceiver {
 }
 
 /** What `Sender.enqueue` is given, since 8.5: what to call, then its arguments. */
-export type Queued = [call: unknown, data: unknown, compress: boolean, options: { opcode: number; fin: boolean }, cb: unknown]
+export type Queued = [
+  call: unknown,
+  data: unknown,
+  compress: boolean,
+  options: { opcode: number; fin: boolean },
+  cb: unknown,
+]
 
 export interface PrivateSender {
   _firstFragment: boolean

@@ -131,7 +131,8 @@ function paramsOf(value: unknown): DeflateParams {
 
 function partialOf(row: unknown): Partial {
   const places = listOf(row, 'partial message')
-  const [state, flags, opcode, mask, payloadLength, fragmented, totalPayloadLength, messageLength, numFragments] = places
+  const [state, flags, opcode, mask, payloadLength, fragmented, totalPayloadLength, messageLength, numFragments] =
+    places
   const counts = [state, flags, opcode, payloadLength, fragmented, totalPayloadLength, messageLength, numFragments]
   if (!counts.every(isCount) || (state as number) > 4 || (opcode as number) > 15 || (fragmented as number) > 2)
     invalid('has a frame that is none')

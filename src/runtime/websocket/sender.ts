@@ -6,13 +6,17 @@ import type { Waiting } from './record.js'
 /** Senders whose last frame is out, and that send nothing more for a while: see `Stillness`. */
 export const held = new WeakSet<PrivateSender>()
 
+/** More than this is sent here first. */
+const MOST_WAITING = 8 * 1024 * 1024
+
 /** What waits in a sender that stands still; undefined when it is at work, or something waits that is not plain data. */
 export function waitingIn(sender: PrivateSender): Waiting[] | undefined {
   if (isSending(sender) && !held.has(sender)) return undefined
   const waiting: Waiting[] = []
+  let size = 0
   for (const queued of sender._queue) {
     const one = asPlain(sender, queued)
-    if (one === undefined) return undefined
+    if (one === undefined || (size += one.data.length) > MOST_WAITING) return undefined
     waiting.push(one)
   }
   return waiting
@@ -47,8 +51,8 @@ export function sendFirst(webSocket: WebSocket, waiting: readonly Waiting[]): vo
 }
 
 export function letGo(sender: PrivateSender): void {
-  if (!held.delete(sender)) return
   Reflect.deleteProperty(sender, 'dequeue')
+  if (!held.delete(sender)) return
   unholdSender(sender)
   sender.dequeue()
 }

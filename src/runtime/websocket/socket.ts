@@ -2,7 +2,6 @@
 import type { Socket } from 'node:net'
 import { constants } from 'node:zlib'
 import type { WebSocket, WebSocketServer } from 'ws'
-import { HandoverError } from '../../errors.js'
 import {
   canReadWindow,
   fullDictionary,
@@ -73,28 +72,24 @@ function isOfStream(listener: unknown): boolean {
   return typeof listener === 'function' && listener.name === 'message' && /duplex\.push\(/.test(String(listener))
 }
 
-/** @throws HandoverError HANDOVER_NOT_MOVABLE when it is not open any more, or at work. */
-export function take(webSocket: WebSocket): Omit<Moved, 'head'> {
-  const obstacle = notNow(webSocket)
-  if (obstacle !== undefined) throw new HandoverError('HANDOVER_NOT_MOVABLE', `a WebSocket cannot move: ${obstacle.reason}`)
-  return look(webSocket)
-}
-
-/** As `take`, of a WebSocket that is served on and looked at again: what it holds of a message may be in the middle of work. */
-export function look(webSocket: WebSocket): Omit<Moved, 'head'> {
+/**
+ * What there is of it. Changes nothing.
+ * @param isAtWork `notNow` has an obstacle: what can be seen only of one that stands still is left out, and it is looked at once more.
+ */
+export function look(webSocket: WebSocket, isAtWork: boolean): Omit<Moved, 'head'> {
   const { _protocol, _receiver: receiver, _sender: sender } = inside(webSocket)
   const deflate = deflateOf(webSocket)
   return {
     protocol: _protocol,
     deflate: deflate?.params ?? null,
-    window: deflate === undefined ? NOTHING : windowOf(deflate),
+    window: deflate === undefined || isAtWork ? NOTHING : windowOf(deflate),
     binaryType: webSocket.binaryType,
     // Since 8.4.
     paused: webSocket.isPaused ?? false,
     sendingFragments: !sender._firstFragment,
     sendingCompressed: sender._compress === true,
-    partial: partialOf(receiver),
-    waiting: waitingIn(sender) ?? [],
+    partial: isAtWork ? null : partialOf(receiver),
+    waiting: isAtWork ? [] : (waitingIn(sender) ?? []),
   }
 }
 
@@ -232,7 +227,7 @@ function putPartial(receiver: PrivateReceiver, partial: Partial): void {
 /** Copied: the library unmasks in place, and the row may be given again. */
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes)
 
-function deflateFrom({ options }: WebSocketServer, library: Library, { deflate, window }: Moved): PrivateDeflate {
+function deflateFrom({ options }: WebSocketServer, library: Library, { deflate }: Moved): PrivateDeflate {
   const own = typeof options.perMessageDeflate === 'object' ? options.perMessageDeflate : {}
   const maxPayload = options.maxPayload ?? 0
   const made = new library.PerMessageDeflate({ ...own, isServer: true, maxPayload }, true, maxPayload)
@@ -243,7 +238,6 @@ function deflateFrom({ options }: WebSocketServer, library: Library, { deflate, 
     const { dictionary: _unknown, ...others } = (made._options.zlibDeflateOptions ?? {}) as { dictionary?: unknown }
     made._options = { ...made._options, zlibDeflateOptions: others }
   }
-  void window
   return made
 }
 
