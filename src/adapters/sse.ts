@@ -143,13 +143,11 @@ class Streams<Session, State> implements EventStreams<Session> {
       restore: (socket, [row, state]) => {
         const record = fromRow(row)
         const stream = this.#create()
-        const output = new AdoptedOutput(socket, record, server, this.#events(stream))
-        stream.start(output, record.heartbeatAtMs)
+        stream.start(new AdoptedOutput(socket, record, server, this.#events(stream)), record.heartbeatAtMs)
         stream.lastEventId = record.lastEventId
         if (record.closing) stream.closeAgain()
-        this.#sockets.set(stream, socket)
         stream.session = restore(stream, state)
-        if (record.closing) output.finish()
+        this.#sockets.set(stream, socket)
         return stream
       },
       notNow: (_socket, stream) => stream.notNow,

@@ -28,7 +28,17 @@ export {
   writesInFlight,
 } from './node/buffers.js'
 export { collectYoung, prepareToCollect } from './node/collect.js'
+export {
+  countConnection,
+  holdReads,
+  isAtBoundary,
+  isParsing,
+  letRead,
+  releaseParser,
+  whyNotAtBoundary,
+} from './node/http.js'
 export { framingOf, relieveParser, whyParserIsBusy } from './node/http-stream.js'
+
 export { type HeldListener, listenHeld } from './node/listener.js'
 export { applyOptions, hasOptions, isUnrefed, knowOptions, optionsOf, unrefSilently } from './node/options.js'
 export { descriptorOf } from './node/private.js'

@@ -25,7 +25,7 @@ export class AdoptedOutput implements Output {
       readable: endsAreSeen(socket),
       // As Node's server does with a client that has ended, unless it is told not to.
       end: () => {
-        if (server?.httpAllowHalfOpen !== true) socket.end()
+        if ((server as { httpAllowHalfOpen?: boolean } | undefined)?.httpAllowHalfOpen !== true) socket.end()
       },
       drain: () => events.drained(),
       timeout: () => socket.destroy(),
@@ -48,7 +48,6 @@ export class AdoptedOutput implements Output {
     this.finish()
   }
 
-  /** The end has been written, perhaps in another process. */
   finish(): void {
     const socket = this.#socket
     if (this.framing.last) {

@@ -6,6 +6,8 @@ export interface Output {
   write(bytes: Uint8Array): boolean
   /** Ends the response. `closed` is called when it is over. */
   end(): void
+  /** The end has been written in another process. */
+  finish(): void
   /** Cuts the connection off. */
   destroy(): void
   /** Bytes the kernel has not taken. */

@@ -25,7 +25,7 @@ export function sendHead(response: Response): void {
   }
   if (response.hasHeader('content-length'))
     throw new HandoverError('HANDOVER_USAGE', 'a response with Content-Length cannot be an event stream')
-  response.flushHeaders()
+  ;(response as ServerResponse).flushHeaders()
 }
 
 /** What an output needs of a response, whatever its protocol. */
@@ -51,6 +51,10 @@ export class ResponseOutput implements Output {
 
   end(): void {
     this.#response.end()
+  }
+
+  finish(): void {
+    this.end()
   }
 
   destroy(): void {
@@ -104,7 +108,10 @@ export class MovableOutput extends ResponseOutput {
   }
 
   #whenReceived(): void {
-    if (this.#request.complete) return this.#takeReading()
+    if (this.#request.complete) {
+      this.#takeReading()
+      return
+    }
     this.#request.once('end', () => this.#takeReading())
     // A body that nobody reads: Node throws it away when it has answered, which may never be.
     if (this.#request.readableFlowing === null && this.#request.listenerCount('readable') === 0) this.#request.resume()

@@ -88,10 +88,11 @@ export class Stream<Session> extends EventEmitter<StreamEvents> implements Event
     this.#output?.end()
   }
 
-  /** The app has closed it in another process: it is not told to write. */
+  /** The app has closed it in another process: the last bytes are on their way. */
   closeAgain(): void {
     this.#phase = 'closing'
     this.#reason = 'closed'
+    this.#output?.finish()
   }
 
   /** The response is over. */
@@ -114,8 +115,9 @@ export class Stream<Session> extends EventEmitter<StreamEvents> implements Event
   }
 
   /** It has gone on in the predecessor since it was restored here. */
-  follow({ lastEventId, heartbeatAtMs }: StreamRecord): void {
+  follow({ lastEventId, heartbeatAtMs, closing }: StreamRecord): void {
     this.lastEventId = lastEventId
+    if (closing && this.#phase === 'open') this.closeAgain()
     if (heartbeatAtMs !== null && this.#beatAtMs !== Number.POSITIVE_INFINITY) this.#beatAtMs = heartbeatAtMs
   }
 
@@ -133,12 +135,16 @@ export class Stream<Session> extends EventEmitter<StreamEvents> implements Event
     const output = this.#output
     if (output === undefined || this.#phase !== 'open') return
     const leftMs = this.#beatAtMs - nowMs()
-    if (leftMs > 1) return this.#arm(leftMs)
-    // Until commit the predecessor beats; what were written here would be sent as well.
-    if (output.isHeld) return this.#arm(HELD_MS)
-    // What is queued will show the client, and a proxy, that somebody is there.
-    if (output.queuedBytes === 0) this.write(BEAT)
-    else this.#beatAtMs = nowMs() + this.#limits.heartbeatMs
-    this.#arm(this.#beatAtMs - nowMs())
+    if (leftMs > 1) {
+      this.#arm(leftMs)
+    } else if (output.isHeld) {
+      // Until commit the predecessor beats; what were written here would be sent as well.
+      this.#arm(HELD_MS)
+    } else {
+      // What is queued will show the client, and a proxy, that somebody is there.
+      if (output.queuedBytes === 0) this.write(BEAT)
+      else this.#beatAtMs = nowMs() + this.#limits.heartbeatMs
+      this.#arm(this.#beatAtMs - nowMs())
+    }
   }
 }

@@ -1,7 +1,7 @@
 /** What Node's HTTP server does not say about a response that goes on for long: who reads the connection, and how its end is told. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type net from 'node:net'
-import { fieldsOf, symbolOf } from './private.js'
+import { isParsing } from './http.js'
 
 interface Parser {
   readonly incoming: unknown
@@ -15,6 +15,9 @@ type Listener = (...words: unknown[]) => void
 /** The server's own listener of 'data', through which its parser is fed (lib/_http_server.js). */
 const FEED = 'bound socketOnData'
 
+/** It has had bytes: it has had a request. */
+const NOT_NEW = -1
+
 /** How the end of a response that has sent its headers is told: by a last chunk, by the end of the connection, or both. */
 export function framingOf(response: ServerResponse): { readonly chunked: boolean; readonly last: boolean } {
   const { chunkedEncoding: chunked } = response
@@ -27,12 +30,8 @@ export function whyParserIsBusy(socket: net.Socket, request: IncomingMessage): s
   if (parser === undefined || parser === null || server === undefined || feedOf(socket) === undefined)
     return 'it is not read by an HTTP server this Node is known to have'
   if (!request.complete) return 'its request is still coming in'
-  const connections = symbolOf(server, 'http.server.connections')
-  const list = connections && (fieldsOf(server)[connections] as { active?(): unknown[] } | undefined)
-  if (typeof list?.active !== 'function') return 'whether its parser holds half a request is not known on this Node'
   const isNext = parser.incoming !== null && parser.incoming !== request
-  // Those that are in the middle of a message: a few.
-  return isNext || list.active().includes(parser) ? 'the next request has come together with this one' : undefined
+  return isNext || isParsing(socket, NOT_NEW) ? 'the next request has come together with this one' : undefined
 }
 
 /**
