@@ -3,10 +3,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { HandoverError } from '../errors.js'
 import type { Runtime, SessionDefinition, SessionKind } from '../runtime/types.js'
-import { AdoptedOutput } from './sse/adopted.js'
+import { keepOutputReadable } from '../sys/node-internals.js'
+import { type AdoptedEvents, AdoptedOutput } from './sse/adopted.js'
 import { formatEvent, type ServerEvent } from './sse/format.js'
-import type { OutputEvents } from './sse/output.js'
-import { fromRow, toRow } from './sse/record.js'
+import { serveNext } from './sse/reading.js'
+import { fromRow, IDLE, toRow } from './sse/record.js'
 import { MovableOutput, type Request, type Response, ResponseOutput, sendHead } from './sse/response.js'
 import { Stream } from './sse/stream.js'
 import type { EventStream, EventStreams, SseOptions } from './sse/types.js'
@@ -27,11 +28,15 @@ export function sse<Session = unknown, State = Session>(
 }
 
 /** The app's part of the state is captured beside the adapter's. */
-type Captured<State> = [row: unknown, state: State]
+type Captured<State> = [row: unknown, state: State | null]
+
+/** A connection whose stream has ended here, and whose next request has not come. */
+const idle = Symbol('idle')
+type Served<Session> = Stream<Session> | typeof idle
 
 class Streams<Session, State> implements EventStreams<Session> {
   readonly #options: SseOptions<Session, State>
-  readonly #kind: SessionKind<Stream<Session>>
+  readonly #kind: SessionKind<Served<Session>>
   readonly #sockets = new Map<Stream<Session>, Socket | undefined>()
 
   constructor(runtime: Runtime, options: SseOptions<Session, State>) {
@@ -43,7 +48,7 @@ class Streams<Session, State> implements EventStreams<Session> {
           `event streams "${name}": ${what} is a number from 0 on, not ${value}`,
         )
     this.#options = { ...options, heartbeatMs, maxQueuedBytes }
-    this.#kind = runtime.sessions<Stream<Session>, Captured<State>>(name, this.#definition())
+    this.#kind = runtime.sessions<Served<Session>, Captured<State>>(name, this.#definition())
   }
 
   get size(): number {
@@ -69,7 +74,12 @@ class Streams<Session, State> implements EventStreams<Session> {
     const events = this.#events(stream)
     // Before the first byte: of what is written to a session's socket everything can be read back.
     const isMovable = stays === undefined && request.method !== 'HEAD'
-    if (isMovable) this.#kind.open(socket, stream)
+    const startsAt = socket.bytesWritten
+    if (isMovable) {
+      this.#kind.open(socket, stream)
+      // The kind it was of may have thought otherwise.
+      keepOutputReadable(socket)
+    }
     try {
       sendHead(response)
     } catch (error) {
@@ -79,7 +89,7 @@ class Streams<Session, State> implements EventStreams<Session> {
     }
     stream.start(
       isMovable
-        ? new MovableOutput(request as IncomingMessage, response as ServerResponse, events)
+        ? new MovableOutput(request as IncomingMessage, response as ServerResponse, startsAt, events)
         : new ResponseOutput(response, events, stays),
     )
     const { retryMs } = this.#options
@@ -115,12 +125,24 @@ class Streams<Session, State> implements EventStreams<Session> {
     return stream
   }
 
-  #events(stream: Stream<Session>): OutputEvents {
+  #events(stream: Stream<Session>): AdoptedEvents {
     return {
       drained: () => void stream.emit('drain'),
       closed: () => stream.over(),
       movable: () => this.touch(stream),
+      idle: (socket) => this.#serveNext(socket),
     }
+  }
+
+  #serveNext(socket: Socket): void {
+    const { server } = this.#options
+    if (server === undefined) {
+      socket.end()
+      return
+    }
+    socket.setTimeout(server.keepAliveTimeout)
+    this.#kind.open(socket, idle)
+    serveNext(socket, server, () => this.#kind.leave(socket))
   }
 
   #forget(stream: Stream<Session>): void {
@@ -129,29 +151,41 @@ class Streams<Session, State> implements EventStreams<Session> {
     if (socket !== undefined && this.#kind.get(socket) === stream) this.#kind.leave(socket)
   }
 
-  #definition(): SessionDefinition<Stream<Session>, Captured<State>> {
-    const { version = 1, precopy, independent, server } = this.#options
-    const {
-      capture = ({ session }) => session as unknown as State,
-      restore = (_stream, state) => state as unknown as Session,
-    } = this.#options
-    const definition: SessionDefinition<Stream<Session>, Captured<State>> = {
+  #capture(stream: Stream<Session>): State {
+    const { capture } = this.#options
+    return capture === undefined ? (stream.session as unknown as State) : capture(stream)
+  }
+
+  #restore(socket: Socket, [row, state]: Captured<State>): Served<Session> {
+    const { restore, server } = this.#options
+    if (row === IDLE) {
+      if (server === undefined) socket.end()
+      else serveNext(socket, server, () => this.#kind.leave(socket))
+      return idle
+    }
+    const record = fromRow(row)
+    const stream = this.#create()
+    const allowHalfOpen = (server as { httpAllowHalfOpen?: boolean } | undefined)?.httpAllowHalfOpen === true
+    stream.start(new AdoptedOutput(socket, record, allowHalfOpen, this.#events(stream)), record.heartbeatAtMs)
+    stream.lastEventId = record.lastEventId
+    if (record.closing) stream.closeAgain()
+    stream.session = restore === undefined ? (state as unknown as Session) : restore(stream, state as State)
+    this.#sockets.set(stream, socket)
+    return stream
+  }
+
+  #definition(): SessionDefinition<Served<Session>, Captured<State>> {
+    const { version = 1, precopy, independent } = this.#options
+    const definition: SessionDefinition<Served<Session>, Captured<State>> = {
       version,
       ...stepsOf(this.#options),
       ...(independent === undefined ? {} : { independent }),
-      capture: (_socket, stream) => [toRow(stream.record()), capture(stream)],
-      restore: (socket, [row, state]) => {
-        const record = fromRow(row)
-        const stream = this.#create()
-        stream.start(new AdoptedOutput(socket, record, server, this.#events(stream)), record.heartbeatAtMs)
-        stream.lastEventId = record.lastEventId
-        if (record.closing) stream.closeAgain()
-        stream.session = restore(stream, state)
-        this.#sockets.set(stream, socket)
-        return stream
+      capture: (_socket, one) => (one === idle ? [IDLE, null] : [toRow(one.record()), this.#capture(one)]),
+      restore: (socket, captured) => this.#restore(socket, captured),
+      notNow: (_socket, one) => (one === idle ? undefined : one.notNow),
+      onMoved: (_socket, one) => {
+        if (one !== idle) one.moved()
       },
-      notNow: (_socket, stream) => stream.notNow,
-      onMoved: (_socket, stream) => stream.moved(),
     }
     if (precopy === undefined) return definition
     const { update, forget, changes = 'compare' } = precopy
@@ -159,13 +193,15 @@ class Streams<Session, State> implements EventStreams<Session> {
       ...definition,
       precopy: {
         changes,
-        update: (_socket, stream, [row, state]) => {
-          stream.follow(fromRow(row))
-          update(stream, state)
+        update: (_socket, one, [row, state]) => {
+          if (one === idle) return
+          one.follow(fromRow(row))
+          update(one, state as State)
         },
-        forget: (_socket, stream) => {
-          stream.moved()
-          forget(stream)
+        forget: (_socket, one) => {
+          if (one === idle) return
+          one.moved()
+          forget(one)
         },
       },
     }

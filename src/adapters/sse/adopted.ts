@@ -1,31 +1,34 @@
 /** A stream in a process that has not answered the request: the chunks are written to the socket itself. */
-import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { type Framing, listen, type Output, type OutputEvents } from './output.js'
-import { endsAreSeen, serveNext } from './reading.js'
+import { endsAreSeen } from './reading.js'
 
 const LINE_END = Buffer.from('\r\n')
 const LAST_CHUNK = Buffer.from('0\r\n\r\n')
+
+export interface AdoptedEvents extends OutputEvents {
+  /** The stream has ended, and its connection goes on. */
+  idle(socket: Socket): void
+}
 
 export class AdoptedOutput implements Output {
   readonly notNow = undefined
   readonly framing: Framing
   readonly #socket: Socket
-  readonly #server: Server | undefined
-  readonly #events: OutputEvents
+  readonly #events: AdoptedEvents
   readonly #stop: () => void
   #isOver = false
 
-  constructor(socket: Socket, framing: Framing, server: Server | undefined, events: OutputEvents) {
+  /** @param allowHalfOpen the client may end its side, and is served on. */
+  constructor(socket: Socket, framing: Framing, allowHalfOpen: boolean, events: AdoptedEvents) {
     this.#socket = socket
     this.framing = framing
-    this.#server = server
     this.#events = events
     this.#stop = listen(socket, {
       readable: endsAreSeen(socket),
       // As Node's server does with a client that has ended, unless it is told not to.
       end: () => {
-        if ((server as { httpAllowHalfOpen?: boolean } | undefined)?.httpAllowHalfOpen !== true) socket.end()
+        if (!allowHalfOpen) socket.end()
       },
       drain: () => events.drained(),
       timeout: () => socket.destroy(),
@@ -74,7 +77,8 @@ export class AdoptedOutput implements Output {
   #passOn(): void {
     if (this.#isOver || this.#socket.destroyed) return
     this.#over()
-    serveNext(this.#socket, this.#server)
+    if (this.#socket.readableEnded) this.#socket.end()
+    else this.#events.idle(this.#socket)
   }
 
   #over(): void {

@@ -14,18 +14,14 @@ export function endsAreSeen(socket: Socket): () => void {
 }
 
 /**
- * Serves the next requests of a connection whose stream has ended, in a process whose HTTP server has not accepted it. The
- * server gets it with its first byte: it would take a connection that says nothing for one that is late with its headers.
- * Without a server the connection ends.
+ * A connection whose stream has ended, in a process whose HTTP server has not accepted it. The server gets it with its first
+ * byte: it would take a connection that says nothing for one that is late with its headers. `onLeft` is called before.
  */
-export function serveNext(socket: Socket, server: Server | undefined): void {
-  if (server === undefined || socket.readableEnded) {
-    socket.end()
-    return
-  }
+export function serveNext(socket: Socket, server: Server, onLeft: () => void): void {
   const pass = (): void => {
     stop()
     socket.setTimeout(0)
+    onLeft()
     server.emit('connection', socket)
   }
   const look = (): void => {
@@ -34,6 +30,5 @@ export function serveNext(socket: Socket, server: Server | undefined): void {
   }
   const end = (): void => void socket.end()
   const stop = listen(socket, { readable: look, end, timeout: end, error: () => undefined })
-  socket.setTimeout(server.keepAliveTimeout)
-  if (socket.readableLength > 0) pass()
+  if (!socket.connecting && socket.readableLength > 0) pass()
 }

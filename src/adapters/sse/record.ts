@@ -1,6 +1,9 @@
 /** What of a stream travels beside its socket and the app's own state. */
 import { HandoverError } from '../../errors.js'
 
+/** Of a connection whose stream has ended, between two requests, there is no stream to tell of. */
+export const IDLE = null
+
 export interface StreamRecord {
   readonly chunked: boolean
   /** The connection ends with the stream. */

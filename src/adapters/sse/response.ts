@@ -80,14 +80,18 @@ export class MovableOutput extends ResponseOutput {
   readonly #response: ServerResponse
   readonly #socket: Socket
   readonly #events: OutputEvents
+  /** Where the response begins in what is written to the connection. What is before it may not be readable any more. */
+  readonly #startsAt: number
   #busy: string | undefined = 'its request is still coming in'
   #isOver = false
 
-  constructor(request: IncomingMessage, response: ServerResponse, events: OutputEvents) {
+  /** @param startsAt `socket.bytesWritten` when the connection became a session. */
+  constructor(request: IncomingMessage, response: ServerResponse, startsAt: number, events: OutputEvents) {
     super(response, events, undefined)
     this.#request = request
     this.#response = response
     this.#socket = request.socket
+    this.#startsAt = startsAt
     this.#events = events
     response.on('close', () => {
       this.#isOver = true
@@ -99,7 +103,9 @@ export class MovableOutput extends ResponseOutput {
 
   override get notNow(): string | undefined {
     if (this.#busy !== undefined) return this.#busy
-    if (this.#response.socket !== this.#socket) return 'its response waits for an earlier one'
+    const socket = this.#socket
+    if (this.#response.socket !== socket || socket.bytesWritten - socket.writableLength < this.#startsAt)
+      return 'an earlier response is not sent yet'
     return this.#response.writableCorked > 0 ? 'its response is corked' : undefined
   }
 

@@ -1,5 +1,6 @@
 /** The app's migrations are of its own part of what is captured. */
 import type { Migration } from '../../runtime/types.js'
+import { IDLE } from './record.js'
 
 type Steps = Readonly<Record<number, Migration>>
 
@@ -16,7 +17,7 @@ export function stepsOf({ upgrade, downgrade }: { readonly upgrade?: Steps; read
 function besideRow(steps: Steps): Steps {
   const wrapped = Object.entries(steps).map(([version, step]): [string, Migration] => [
     version,
-    ([row, state]: [unknown, unknown]) => [row, step(state)],
+    ([row, state]: [unknown, unknown]) => [row, row === IDLE ? null : step(state)],
   ])
   return Object.fromEntries(wrapped)
 }
