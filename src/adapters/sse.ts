@@ -6,7 +6,7 @@ import type { Runtime, SessionDefinition, SessionKind } from '../runtime/types.j
 import { keepOutputReadable } from '../sys/node-internals.js'
 import { type AdoptedEvents, AdoptedOutput } from './sse/adopted.js'
 import { formatEvent, type ServerEvent } from './sse/format.js'
-import { serveNext } from './sse/reading.js'
+import { allowsHalfOpen, serveNext } from './sse/reading.js'
 import { fromRow, IDLE, toRow } from './sse/record.js'
 import { MovableOutput, type Request, type Response, ResponseOutput, sendHead } from './sse/response.js'
 import { Stream } from './sse/stream.js'
@@ -165,8 +165,7 @@ class Streams<Session, State> implements EventStreams<Session> {
     }
     const record = fromRow(row)
     const stream = this.#create()
-    const allowHalfOpen = (server as { httpAllowHalfOpen?: boolean } | undefined)?.httpAllowHalfOpen === true
-    stream.start(new AdoptedOutput(socket, record, allowHalfOpen, this.#events(stream)), record.heartbeatAtMs)
+    stream.start(new AdoptedOutput(socket, record, allowsHalfOpen(server), this.#events(stream)), record.heartbeatAtMs)
     stream.lastEventId = record.lastEventId
     if (record.closing) stream.closeAgain()
     stream.session = restore === undefined ? (state as unknown as Session) : restore(stream, state as State)

@@ -37,7 +37,7 @@ export {
   releaseParser,
   whyNotAtBoundary,
 } from './node/http.js'
-export { framingOf, relieveParser, whyParserIsBusy } from './node/http-stream.js'
+export { framingOf, hasReadEnd, relieveParser, whyParserIsBusy } from './node/http-stream.js'
 
 export { type HeldListener, listenHeld } from './node/listener.js'
 export { applyOptions, hasOptions, isUnrefed, knowOptions, optionsOf, unrefSilently } from './node/options.js'

@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net'
 import type { UpgradeResult } from '../../src/supervisor/result.js'
 import { compiled, type Teardown } from './child.js'
 import { type CommandResult, READY, startSupervisor, type TestSupervisor } from './supervisor.js'
-import { until, within } from './timeout.js'
+import { FACT_WITHIN_MS, until, within } from './timeout.js'
 
 export const SSE_SERVER = compiled('test/fixtures/sse-server.js')
 
@@ -136,3 +136,12 @@ export function dechunk(body: string): string {
 
 /** The ids of the events in a text. */
 export const idsOf = (text: string): number[] => [...text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id))
+
+/** Asks until it is so. */
+export async function waitFor(fact: () => Promise<boolean>, what: string): Promise<void> {
+  const giveUpAt = performance.now() + FACT_WITHIN_MS
+  while (!(await fact())) {
+    if (performance.now() > giveUpAt) throw new Error(`not within ${FACT_WITHIN_MS} ms: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}

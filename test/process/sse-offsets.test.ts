@@ -3,9 +3,9 @@
  * pipelined. One upgrade is aborted and one committed with all of them open, and only then the rest is sent.
  */
 import t from 'tap'
-import { type Client, chunkOf, EventServer } from '../harness/event-streams.js'
+import { type Client, chunkOf, EventServer, waitFor } from '../harness/event-streams.js'
 import { READY } from '../harness/supervisor.js'
-import { scaled, until } from '../harness/timeout.js'
+import { scaled } from '../harness/timeout.js'
 
 t.setTimeout(scaled(110_000))
 
@@ -52,12 +52,7 @@ for (const args of [[], ['--precopy']]) {
         cut.client.send(text(cut).slice(cut.at, OPENING))
         await cut.client.gets('\r\n\r\n')
         // Opened in the predecessor, it follows.
-        let there = false
-        const look = async () => {
-          while (!there) there = await isOpen(cut.name)
-        }
-        void look()
-        await until(() => there, `the stream ${cut.name} in the successor`)
+        await waitFor(() => isOpen(cut.name), `the stream ${cut.name} in the successor`)
       }
       cut.client.send(text(cut).slice(Math.max(cut.at, OPENING)))
       t.same(await server.ask(`/send?name=${cut.name}&id=44&data=after`), true)

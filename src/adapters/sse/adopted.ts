@@ -25,7 +25,7 @@ export class AdoptedOutput implements Output {
     this.framing = framing
     this.#events = events
     this.#stop = listen(socket, {
-      readable: endsAreSeen(socket),
+      readable: endsAreSeen(socket, allowHalfOpen),
       // As Node's server does with a client that has ended, unless it is told not to.
       end: () => {
         if (!allowHalfOpen) socket.end()

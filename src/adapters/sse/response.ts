@@ -5,7 +5,7 @@ import type { Socket } from 'node:net'
 import { HandoverError } from '../../errors.js'
 import { framingOf, relieveParser, whyParserIsBusy } from '../../sys/node-internals.js'
 import type { Framing, Output, OutputEvents } from './output.js'
-import { endsAreSeen } from './reading.js'
+import { allowsHalfOpen, endsAreSeen } from './reading.js'
 
 export type Request = IncomingMessage | Http2ServerRequest
 export type Response = ServerResponse | Http2ServerResponse
@@ -127,7 +127,8 @@ export class MovableOutput extends ResponseOutput {
     if (this.#isOver || this.#socket.destroyed) return
     this.#busy = whyParserIsBusy(this.#socket, this.#request)
     if (this.#busy !== undefined) return
-    const giveBack = relieveParser(this.#socket, endsAreSeen(this.#socket))
+    const { server } = this.#socket as { server?: object }
+    const giveBack = relieveParser(this.#socket, endsAreSeen(this.#socket, allowsHalfOpen(server)))
     this.#response.once('close', giveBack)
     this.#events.movable()
   }

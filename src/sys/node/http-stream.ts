@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type net from 'node:net'
 import { isParsing } from './http.js'
+import { inside } from './private.js'
 
 interface Parser {
   readonly incoming: unknown
@@ -33,6 +34,9 @@ export function whyParserIsBusy(socket: net.Socket, request: IncomingMessage): s
   const isNext = parser.incoming !== null && parser.incoming !== request
   return isNext || isParsing(socket, NOT_NEW) ? 'the next request has come together with this one' : undefined
 }
+
+/** Whether the client's FIN has been read, though what came before it has not been taken. */
+export const hasReadEnd = (socket: net.Socket): boolean => inside(socket)._readableState.ended
 
 /**
  * Takes the reading of a connection from the HTTP server's parser. What comes from now on stays in the socket, unread, up to
