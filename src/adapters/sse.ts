@@ -114,6 +114,11 @@ class Streams<Session, State> implements EventStreams<Session> {
     if (socket !== undefined) this.#kind.touch(socket)
   }
 
+  hold(stream: EventStream<Session>, reason: string, until?: Promise<unknown>): () => void {
+    const socket = this.#sockets.get(stream as Stream<Session>)
+    return socket === undefined ? () => undefined : this.#kind.hold(socket, reason, until)
+  }
+
   #whyItStays({ httpVersionMajor, socket }: Request): string | undefined {
     if (httpVersionMajor !== 1) return 'an HTTP/2 session cannot leave its process'
     return 'encrypted' in socket && socket.encrypted ? 'a TLS session cannot leave its process' : undefined
@@ -174,14 +179,15 @@ class Streams<Session, State> implements EventStreams<Session> {
   }
 
   #definition(): SessionDefinition<Served<Session>, Captured<State>> {
-    const { version = 1, precopy, independent } = this.#options
+    const { version = 1, precopy, independent, atDeadline } = this.#options
     const definition: SessionDefinition<Served<Session>, Captured<State>> = {
       version,
       ...stepsOf(this.#options),
       ...(independent === undefined ? {} : { independent }),
       capture: (_socket, one) => (one === idle ? [IDLE, null] : [toRow(one.record()), this.#capture(one)]),
       restore: (socket, captured) => this.#restore(socket, captured),
-      notNow: (_socket, one) => (one === idle ? undefined : one.notNow),
+      ...(atDeadline === undefined ? {} : { atDeadline }),
+      notNow: (_socket, one) => (one === idle ? undefined : (one.notNow ?? this.#options.notNow?.(one))),
       onMoved: (_socket, one) => {
         if (one !== idle) one.moved()
       },

@@ -57,6 +57,10 @@ export interface SseOptions<Session, State = Session> {
   }
   /** Streams need not move at one instant: see `SessionDefinition.independent`. */
   readonly independent?: true
+  /** Why this stream cannot move at this instant, or undefined: see `SessionDefinition.notNow`. Until it may, it stays; `touch` says that. */
+  notNow?(stream: EventStream<Session>): string | undefined
+  /** What becomes of a stream that says "not now" until the drain's deadline. Default 'close'. */
+  readonly atDeadline?: 'close' | 'move'
   /** Serves the next requests of a connection whose stream has ended after it has moved. Without it the connection ends then. */
   readonly server?: Server
   /** A comment is sent when nothing else was for so long. Default 15,000; 0: never. */
@@ -81,6 +85,8 @@ export interface EventStreams<Session> extends Iterable<EventStream<Session>> {
   open(request: Request, response: Response, session: Session): EventStream<Session>
   /** Sends an event to all streams, or those chosen. Returns how many were open. */
   broadcast(event: ServerEvent, to?: (stream: EventStream<Session>) => boolean): number
-  /** Says that a stream's session has changed: with `changes: 'touch'`. */
+  /** Says that a stream's session has changed (with `changes: 'touch'`), or that it may move now. */
   touch(stream: EventStream<Session>): void
+  /** Says "not now" for a stream, as `SessionKind.hold` does. */
+  hold(stream: EventStream<Session>, reason: string, until?: Promise<unknown>): () => void
 }
