@@ -1,5 +1,6 @@
 /** Event streams from each line of Node to its neighbour, and from the oldest to the newest, each way. */
 import t from 'tap'
+import { cutEverywhere } from '../harness/event-cuts.js'
 import { chunkOf, dechunk, EventServer, idsOf } from '../harness/event-streams.js'
 import { NO_NODE, NODE_MAJORS, nodeBinary } from '../harness/node-versions.js'
 import { scaled } from '../harness/timeout.js'
@@ -48,3 +49,5 @@ for (const [one, other] of PAIRS) {
     t.equal((await server.supervisor.stop()).exitCode, 0)
   })
 }
+
+t.test('cut at each byte, while it is copied', (t) => cutEverywhere(t, ['--precopy']))
