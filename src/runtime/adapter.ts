@@ -9,7 +9,10 @@ export interface Host extends Runtime {
    * Declares a base kind: what a connection is as long as nobody has declared it to be more. `open` by another kind takes the
    * socket over with its id, `leave` gives it back.
    */
-  baseSessions<Session, State = unknown>(name: string, definition: SessionDefinition<Session, State>): SessionKind<Session>
+  baseSessions<Session, State = unknown>(
+    name: string,
+    definition: SessionDefinition<Session, State>,
+  ): SessionKind<Session>
   /** This server's connections move: at commit it stops accepting, and nothing else. Its own close(), which may close idle ones, is not called. */
   keepConnections(server: Server): void
 }
