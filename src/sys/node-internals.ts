@@ -28,6 +28,7 @@ export {
   writesInFlight,
 } from './node/buffers.js'
 export { collectYoung, prepareToCollect } from './node/collect.js'
+export { canReadWindow, fullDictionary, inflateWindow, withoutZerosBefore } from './node/inflate.js'
 export { type HeldListener, listenHeld } from './node/listener.js'
 export { applyOptions, hasOptions, isUnrefed, knowOptions, optionsOf, unrefSilently } from './node/options.js'
 export { descriptorOf } from './node/private.js'
