@@ -11,7 +11,7 @@ import { learn, privately, publicly } from './socket.io/internals.js'
 import { Members, type Seat } from './socket.io/members.js'
 import { stepsFor } from './socket.io/steps.js'
 
-export interface SocketIoDefinition<State = any> {
+export interface SocketIoDefinition<State = unknown> {
   /** Names the kind in results. Default 'socket.io'. */
   readonly name?: string
   /** Version of what `capture` returns: of `socket.data`, where there is no capture. Default 1. */
@@ -41,7 +41,11 @@ export interface SocketIoClients {
  * the successor the 'connection' handlers are called for each client as for a new one; `socket.recovered` is true then.
  * @throws HandoverError HANDOVER_USAGE when the server is attached to nothing, or comes too late.
  */
-export function socketIo(runtime: Runtime, io: Server, definition: SocketIoDefinition = {}): SocketIoClients {
+export function socketIo<State = unknown>(
+  runtime: Runtime,
+  io: Server,
+  definition: SocketIoDefinition<State> = {},
+): SocketIoClients {
   const host = hostOf(runtime)
   if (io.engine === undefined)
     throw new HandoverError('HANDOVER_USAGE', 'socketIo() was given a server that is attached to no HTTP server')
@@ -56,7 +60,7 @@ export function socketIo(runtime: Runtime, io: Server, definition: SocketIoDefin
     capture: (socket) => (definition.capture === undefined ? socket.data : definition.capture(publicly(socket))),
     restore: (socket, state) => {
       if (definition.restore === undefined) socket.data = state
-      else definition.restore(publicly(socket), state)
+      else definition.restore(publicly(socket), state as State)
     },
   }
   const around: Around = {
@@ -66,7 +70,7 @@ export function socketIo(runtime: Runtime, io: Server, definition: SocketIoDefin
   }
   const bridge = new Bridge(library, around)
   const members: Members = new Members(library, (socket, seat) => void kind.open(socket, seat))
-  const clients = new Clients(library, webSockets, members, bridge, data)
+  const clients = new Clients(library, webSockets, members, bridge, data, (socket) => kind.touch(socket))
   const ends = host.sessions(`${name} bridge`, bridge.definition)
   // Before the clients: their state is restored first, and a WebSocket that is tried belongs to one of them.
   const steps = stepsFor(definition)

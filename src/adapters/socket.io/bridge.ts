@@ -85,7 +85,7 @@ export class Bridge implements Interceptor {
     }
     this.#near = { sockets, crossing, ghosts, stay, late: undefined }
     for (const { sockets } of this.#around.clients())
-      for (const socket of sockets.values()) if (ghosts.waitsFor(socket) > 0) return stay()
+      for (const socket of sockets.values()) if (ghosts.waitsFor(socket) > 0) stay()
   }
 
   /** It stays the server after all. */

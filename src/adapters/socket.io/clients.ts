@@ -1,11 +1,13 @@
 /** The clients of a server as sessions and shared state, and what becomes of them in a transfer. */
 import { Socket } from 'node:net'
+import type { WebSocket } from 'ws'
 import type { Hooks, SessionDefinition, StateDefinition } from '../../runtime/types.js'
 import type { Library as WebSocketLibrary } from '../../runtime/websocket/internals.js'
 import { fromRow, toRow } from '../../runtime/websocket/record.js'
 import { headOf } from '../../runtime/websocket/request.js'
 import { sendFirst } from '../../runtime/websocket/sender.js'
-import { notNow, rebuild, retire, take } from '../../runtime/websocket/socket.js'
+import { look, notNow, rebuild, retire } from '../../runtime/websocket/socket.js'
+import { Stillness } from '../../runtime/websocket/stillness.js'
 import type { Bridge } from './bridge.js'
 import { announce, buildClient, engineRequest, type Gives, pollingTransport, takeOut } from './build.js'
 import type { Client, IoSocket, Library, Transport } from './internals.js'
@@ -34,10 +36,23 @@ export class Clients {
   readonly #members: Members
   readonly #bridge: Bridge
   readonly #data: Data
+  readonly #stillness: Stillness
   readonly #restored = new WeakMap<Socket, Restored>()
   #polling: Restored[] = []
 
-  constructor(library: Library, webSockets: WebSocketLibrary, members: Members, bridge: Bridge, data: Data) {
+  /** @param onStill called with a WebSocket that said "not now", and may move now. */
+  constructor(
+    library: Library,
+    webSockets: WebSocketLibrary,
+    members: Members,
+    bridge: Bridge,
+    data: Data,
+    onStill: (socket: Socket) => void,
+  ) {
+    this.#stillness = new Stillness((webSocket) => {
+      const socket = members.connectionOf(webSocket)
+      if (socket !== undefined) onStill(socket)
+    })
     this.#library = library
     this.#webSockets = webSockets
     this.#members = members
@@ -50,7 +65,7 @@ export class Clients {
     'capture' | 'restore' | 'notNow' | 'onMoved' | 'onAdopted'
   > {
     return {
-      notNow: (_socket, { webSocket }) => notNow(webSocket)?.reason,
+      notNow: (_socket, { webSocket }) => this.#notNow(webSocket),
       capture: (_socket, seat) => this.#capture(seat),
       restore: (socket, state) => this.#restore(socket, state),
       onMoved: (_socket, seat) => this.#onMoved(seat),
@@ -97,12 +112,18 @@ export class Clients {
     }
   }
 
+  #notNow(webSocket: WebSocket): string | undefined {
+    const obstacle = notNow(webSocket)
+    if (obstacle !== undefined) this.#stillness.wait(webSocket, obstacle.isBrief)
+    return obstacle?.reason
+  }
+
   #capture(seat: Seat): WebSocketState {
     const { sid, webSocket, request } = seat
     const client = this.#members.clientOn(seat)
     return {
       sid,
-      webSocket: toRow({ head: headOf(request), ...take(webSocket) }),
+      webSocket: toRow({ head: headOf(request), ...look(webSocket, false) }),
       client: client === undefined ? null : takeClient(this.#library, client, this.#looks),
     }
   }
@@ -146,6 +167,7 @@ export class Clients {
 
   #onMoved(seat: Seat): void {
     const client = this.#members.clientOn(seat)
+    this.#stillness.forget(seat.webSocket)
     retire(seat.webSocket)
     if (client === undefined) {
       // Whoever tries it here gives it up.

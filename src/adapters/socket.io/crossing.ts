@@ -26,10 +26,8 @@ interface Kept {
   readonly options: BroadcastOptions
 }
 
-export interface Deliver {
-  /** To the clients of this process, and on every other crossing. */
-  (namespace: Namespace, packet: object, options: BroadcastOptions, from: Crossing): void
-}
+/** To the clients of this process, and on every other crossing. */
+export type Deliver = (namespace: Namespace, packet: object, options: BroadcastOptions, from: Crossing) => void
 
 const EVENT = 2
 

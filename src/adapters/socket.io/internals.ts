@@ -71,6 +71,7 @@ export interface EngineServer extends EventEmitter {
   clients: Record<string, EngineSocket>
   clientsCount: number
   createTransport(name: string, request: EngineRequest): Transport
+  handleUpgrade(request: EngineRequest, socket: unknown, head: Buffer): void
   onWebSocket(request: EngineRequest, socket: unknown, webSocket: WebSocket): void
   handshake(name: string, request: EngineRequest, refuse: (code: number) => void): Promise<unknown>
 }
@@ -154,7 +155,7 @@ export interface Io {
   readonly engine: EngineServer
   readonly encoder: { encode(packet: unknown): unknown[] }
   readonly _parser: {
-    Decoder: new () => { on(event: 'decoded', listener: (packet: any) => void): void; add(data: unknown): void }
+    Decoder: new () => { on(event: 'decoded', listener: (packet: unknown) => void): void; add(data: unknown): void }
   }
   readonly _nsps: Map<string, Namespace>
   of(name: string): Namespace
@@ -197,7 +198,7 @@ export function learn(server: Server): Library | string {
 
 const IS_FUNCTION: readonly [keyof Library, readonly string[]][] = [
   ['io', ['of', '_checkNamespace']],
-  ['engine', ['createTransport', 'onWebSocket', 'handshake']],
+  ['engine', ['createTransport', 'handleUpgrade', 'onWebSocket', 'handshake']],
 ]
 
 function missingIn(library: Library): string | undefined {

@@ -1,7 +1,8 @@
 /** The clients of a server, and the sockets they are on. */
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import { prepare } from '../../runtime/websocket/socket.js'
+import { keepOutputReadable } from '../../sys/node-internals.js'
 import type { Client, EngineRequest, EngineSocket, Library, Transport } from './internals.js'
 
 /** A WebSocket: a client's transport, or one that a polling client is trying. */
@@ -50,6 +51,10 @@ export class Members {
     return transport.name === 'websocket' ? this.#sockets.get(transport.socket) : undefined
   }
 
+  connectionOf(webSocket: WebSocket): Socket | undefined {
+    return this.#sockets.get(webSocket)
+  }
+
   /** A client of another process tries a WebSocket here: nothing is read of it before it is there. */
   probe(_sid: string, transport: Transport): void {
     transport.socket.pause()
@@ -83,7 +88,12 @@ export class Members {
   #knowWebSockets(): void {
     const { engine } = this.#library
     const transports = new WeakMap<EngineRequest, Transport>()
-    const { createTransport, onWebSocket } = engine
+    const { createTransport, handleUpgrade, onWebSocket } = engine
+    engine.handleUpgrade = (request, socket, head) => {
+      // Before the answer to the handshake is written.
+      if (socket instanceof Socket) keepOutputReadable(socket)
+      handleUpgrade.call(engine, request, socket, head)
+    }
     engine.createTransport = (name, request) => {
       const transport = createTransport.call(engine, name, request)
       transports.set(request, transport)

@@ -15,7 +15,7 @@ export function packetOf(io: Io, frames: unknown): Packet {
   let packet: Packet | undefined
   const decoder = new io._parser.Decoder()
   decoder.on('decoded', (decoded) => {
-    packet = decoded
+    packet = decoded as Packet
   })
   for (const frame of frames as unknown[]) decoder.add(frame instanceof Uint8Array ? Buffer.from(frame) : frame)
   if (packet === undefined) throw new Error('a packet came in part')
