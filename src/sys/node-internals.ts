@@ -32,6 +32,7 @@ export { canReadWindow, fullDictionary, inflateWindow, withoutZerosBefore } from
 export { type HeldListener, listenHeld } from './node/listener.js'
 export { applyOptions, hasOptions, isUnrefed, knowOptions, optionsOf, unrefSilently } from './node/options.js'
 export { descriptorOf } from './node/private.js'
+export { readRequest } from './node/request.js'
 export { unsupported } from './node/self-test.js'
 export { idleLeftMs, knowTimeout, resumeIdleTimer, timeLeftMs, timerOf } from './node/timers.js'
 export { followUse } from './node/usage.js'

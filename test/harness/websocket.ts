@@ -10,6 +10,8 @@ export const WS_SERVER = compiled('test/fixtures/ws-server.js')
 export interface WsStage {
   readonly supervisor: TestSupervisor
   readonly port: number
+  /** Of the server. */
+  readonly args: readonly string[]
   /** Bytes the WebSockets have read, of which they are how many. */
   read(): Promise<{ bytes: number; clients: number }>
   /** Waits until the server has read so much. */
@@ -49,6 +51,7 @@ export async function startWs(
   return {
     supervisor,
     port: Number(port),
+    args,
     read,
     hasRead: async (expected) => {
       let seen = 0
