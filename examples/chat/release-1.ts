@@ -1,12 +1,15 @@
-/** Starts release 1 of the chat server, which is in chat-1.ts: a test can look at its sessions there without a server. */
-import { type AddressInfo, createServer } from 'node:net'
-import { join } from 'handover'
-import { chatSessions, greet, RELEASE, roomsState } from './chat-1.js'
+/** The chat, release 1: names, messages, a history. */
+import { serve } from './server.js'
 
-const runtime = await join({ release: RELEASE })
-runtime.state('rooms', roomsState)
-const chat = runtime.sessions('chat', chatSessions)
-const server = createServer((socket) => chat.open(socket, greet(socket)))
-await runtime.listen(server, { name: 'chat', port: Number(process.env['PORT'] ?? 4000), host: '127.0.0.1' })
-await runtime.ready()
-console.log(`${RELEASE} serves 127.0.0.1:${(server.address() as AddressInfo).port} as process ${process.pid}`)
+export interface PersonV1 {
+  name: string
+}
+
+await serve<PersonV1>({
+  name: 'chat 1.0',
+  features: [],
+  newMessage: () => ({}),
+  newPerson: () => ({ name: 'guest' }),
+  people: { version: 1 },
+  room: { version: 1 },
+})

@@ -1,12 +1,37 @@
-/** Starts release 2 of the chat server, which is in chat-2.ts: a test can look at its sessions there without a server. */
-import { type AddressInfo, createServer } from 'node:net'
-import { join } from 'handover'
-import { chatSessions, greet, RELEASE, roomsState } from './chat-2.js'
+/** The chat, release 2: messages can be liked, and it is known since when somebody is here. Both ways of each step are told. */
+import type { PersonV1 } from './release-1.js'
+import type { RoomState } from './room.js'
+import { serve } from './server.js'
 
-const runtime = await join({ release: RELEASE })
-runtime.state('rooms', roomsState)
-const chat = runtime.sessions('chat', chatSessions)
-const server = createServer((socket) => chat.open(socket, greet(socket)))
-await runtime.listen(server, { name: 'chat', port: Number(process.env['PORT'] ?? 4000), host: '127.0.0.1' })
-await runtime.ready()
-console.log(`${RELEASE} serves 127.0.0.1:${(server.address() as AddressInfo).port} as process ${process.pid}`)
+interface Person {
+  name: string
+  since: number
+}
+
+await serve<Person>({
+  name: 'chat 2.0',
+  features: ['likes'],
+  newMessage: () => ({ likes: 0 }),
+  newPerson: () => ({ name: 'guest', since: Date.now() }),
+  people: {
+    version: 2,
+    upgrade: { 1: ({ name }: PersonV1): Person => ({ name, since: Date.now() }) },
+    downgrade: { 2: ({ name }: Person): PersonV1 => ({ name }) },
+  },
+  room: {
+    version: 2,
+    upgrade: {
+      1: ({ nextId, messages }: RoomState): RoomState => ({
+        nextId,
+        messages: messages.map((message) => ({ ...message, likes: 0 })),
+      }),
+    },
+    // Release 1 knows no likes: they are lost on the way back.
+    downgrade: {
+      2: ({ nextId, messages }: RoomState): RoomState => ({
+        nextId,
+        messages: messages.map(({ id, from, text, at }) => ({ id, from, text, at })),
+      }),
+    },
+  },
+})

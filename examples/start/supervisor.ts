@@ -1,4 +1,4 @@
-/** The chat server under `handover run`, driven through the command line as a person would. */
+/** An example under `handover run`, driven through the command line as a person would. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -11,32 +11,46 @@ import type { UpgradeResult } from 'handover/supervisor'
 const READY_WITHIN_MS = 30_000
 
 export const CLI = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
-export const RELEASES = {
-  'chat-1': fileURLToPath(new URL('../chat/release-1.js', import.meta.url)),
-  'chat-2': fileURLToPath(new URL('../chat/release-2.js', import.meta.url)),
-} as const
+const example = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url))
 
-export class ChatService {
+/** Two releases each, by what `upgrade` calls them. */
+export const TCP = { 'chat-1': example('tcp/release-1.js'), 'chat-2': example('tcp/release-2.js') } as const
+export const CHAT = { 'chat 1.0': example('chat/release-1.js'), 'chat 2.0': example('chat/release-2.js') } as const
+
+export class Service<Name extends string> {
   readonly directory: string
   readonly port: number
   readonly #supervisor: ChildProcess
+  readonly #releases: Readonly<Record<Name, string>>
   readonly #log: string[]
 
-  private constructor(directory: string, port: number, supervisor: ChildProcess, log: string[]) {
+  private constructor(
+    directory: string,
+    port: number,
+    supervisor: ChildProcess,
+    releases: Readonly<Record<Name, string>>,
+    log: string[],
+  ) {
+    this.#releases = releases
     this.directory = directory
     this.port = port
     this.#supervisor = supervisor
     this.#log = log
   }
 
-  /** Starts release 1 and resolves when it serves. `onLine` gets what service and supervisor print. */
-  static async start(onLine: (line: string) => void): Promise<ChatService> {
+  /** Starts the first release and resolves when it serves. `onLine` gets what service and supervisor print. */
+  static async start<Name extends string>(
+    releases: Readonly<Record<Name, string>>,
+    onLine: (line: string) => void,
+    env: NodeJS.ProcessEnv = {},
+  ): Promise<Service<Name>> {
+    const [first] = Object.values<string>(releases)
     const directory = await mkdtemp(join(tmpdir(), 'handover-chat-'))
     // In a process group of its own: Ctrl-C must reach it through us, in order, and not at the same time as us.
-    const supervisor = spawn(process.execPath, [CLI, 'run', '--name', 'chat', '--', 'node', RELEASES['chat-1']], {
+    const supervisor = spawn(process.execPath, [CLI, 'run', '--name', 'chat', '--', 'node', first!], {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: environment(directory),
+      env: { ...environment(directory), ...env },
     })
     const log: string[] = []
     const port = await new Promise<number>((resolve, reject) => {
@@ -58,12 +72,12 @@ export class ChatService {
       await rm(directory, { recursive: true, force: true })
       throw error
     })
-    return new ChatService(directory, port, supervisor, log)
+    return new Service(directory, port, supervisor, releases, log)
   }
 
   /** `handover upgrade -- node RELEASE`, with its result. */
-  async upgrade(release: keyof typeof RELEASES): Promise<UpgradeResult> {
-    const args = [CLI, 'upgrade', '--name', 'chat', '--json', '--', 'node', RELEASES[release]]
+  async upgrade(release: Name): Promise<UpgradeResult> {
+    const args = [CLI, 'upgrade', '--name', 'chat', '--json', '--', 'node', this.#releases[release]]
     const stdio = ['ignore', 'pipe', 'pipe'] as const
     const command = spawn(process.execPath, args, { stdio: [...stdio], env: environment(this.directory) })
     let stdout = ''

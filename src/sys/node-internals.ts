@@ -40,11 +40,13 @@ export {
   releaseParser,
   whyNotAtBoundary,
 } from './node/http.js'
+export { framingOf, hasReadEnd, relieveParser, whyParserIsBusy } from './node/http-stream.js'
+
 export { canReadWindow, fullDictionary, inflateWindow, withoutZerosBefore } from './node/inflate.js'
 export { type HeldListener, listenHeld } from './node/listener.js'
 export { applyOptions, hasOptions, isUnrefed, knowOptions, optionsOf, unrefSilently } from './node/options.js'
 export { descriptorOf } from './node/private.js'
 export { readRequest } from './node/request.js'
 export { unsupported } from './node/self-test.js'
-export { idleLeftMs, knowTimeout, resumeIdleTimer, timerOf } from './node/timers.js'
+export { idleLeftMs, knowTimeout, resumeIdleTimer, timeLeftMs, timerOf } from './node/timers.js'
 export { followUse } from './node/usage.js'

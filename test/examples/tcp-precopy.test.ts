@@ -1,8 +1,8 @@
 /** The example follows what changes while it is copied, and tells nobody: what it wrote then would reach the clients. */
 import { Socket } from 'node:net'
 import t from 'tap'
-import * as one from '../../examples/chat/chat-1.js'
-import * as two from '../../examples/chat/chat-2.js'
+import * as one from '../../examples/tcp/chat-1.js'
+import * as two from '../../examples/tcp/chat-2.js'
 
 /** Keeps what it is told. */
 class Client extends Socket {

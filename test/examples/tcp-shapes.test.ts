@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { checkShapes } from 'handover/testing'
 import t from 'tap'
-import * as one from '../../examples/chat/chat-1.js'
-import * as two from '../../examples/chat/chat-2.js'
+import * as one from '../../examples/tcp/chat-1.js'
+import * as two from '../../examples/tcp/chat-2.js'
 
-const recorded = new URL('../../../examples/chat/', import.meta.url)
+const recorded = new URL('../../../examples/tcp/', import.meta.url)
 
 const sessionsOf1 = [one.newSession(), { ...one.newSession(), partial: Buffer.from('half a li') }]
 const sessionsOf2 = [two.newSession(), { ...two.newSession(), partial: Buffer.from('half a li') }]
