@@ -15,7 +15,11 @@ async function storm(t: Test, hall: Hall, more: object = {}): Promise<void> {
   for (const way of WAYS) for (let count = 0; count < EACH; count++) guests.push(await hall.enter(way, '', more))
   const said = guests.map(() => 0)
   const say = (): void => {
-    for (const [index, guest] of guests.entries()) guest.socket.emit('all', index, ++said[index]!)
+    for (const [index, guest] of guests.entries()) {
+      const number = (said[index] ?? 0) + 1
+      said[index] = number
+      guest.socket.emit('all', index, number)
+    }
   }
   const timer = setInterval(say, EVERY_MS)
   t.teardown(() => clearInterval(timer))
@@ -36,7 +40,11 @@ async function storm(t: Test, hall: Hall, more: object = {}): Promise<void> {
       () => `client ${index} to hear ${total}: it heard ${guest.heard.length}, ${guest.ends.join(', ')}`,
     )
     const next = guests.map(() => 1)
-    const wrong = guest.heard.filter(([, speaker, number]) => next[speaker as number]++ !== number)
+    const wrong = guest.heard.filter(([, speaker, number]) => {
+      const expected = next[speaker as number] ?? 0
+      next[speaker as number] = expected + 1
+      return number !== expected
+    })
     t.same(wrong.slice(0, 3), [], `client ${index} has heard each once, in order`)
     t.equal(guest.heard.length, total)
     t.same(guest.ends, [])
