@@ -10,7 +10,7 @@ const UPGRADES = 5
 const EVERY_MS = 4
 
 /** Each guest says numbers to all, and each hears those of all. */
-async function storm(t: Test, hall: Hall, more: object = {}): Promise<void> {
+async function storm(t: Test, hall: Hall, isAborted: boolean, more: object = {}): Promise<void> {
   const guests: Guest[] = []
   for (const way of WAYS) for (let count = 0; count < EACH; count++) guests.push(await hall.enter(way, '', more))
   const said = guests.map(() => 0)
@@ -25,7 +25,7 @@ async function storm(t: Test, hall: Hall, more: object = {}): Promise<void> {
   t.teardown(() => clearInterval(timer))
   try {
     for (let upgrades = 1; upgrades <= UPGRADES; upgrades++) {
-      if (upgrades === 2) await hall.abortedUpgrade()
+      if (isAborted && upgrades === 2) await hall.abortedUpgrade()
       const { json, lines } = await hall.supervisor.upgrade()
       t.match(json, { outcome: 'committed', sessions: { dropped: 0 } }, `upgrade ${upgrades}`, { lines })
     }
@@ -54,10 +54,13 @@ async function storm(t: Test, hall: Hall, more: object = {}): Promise<void> {
 }
 
 t.test(`${UPGRADES} upgrades in a row and an aborted one under a storm of broadcasts`, async (t) => {
-  await storm(t, await Hall.start(t))
+  await storm(t, await Hall.start(t), true)
 })
 
 t.test('the same where WebSockets are compressed, and some follow while all talk', async (t) => {
   const io = { perMessageDeflate: { threshold: 0 }, httpCompression: { threshold: 0 } }
-  await storm(t, await Hall.start(t, { args: ['--io', JSON.stringify(io)] }), { perMessageDeflate: { threshold: 0 } })
+  // Who is to refuse may be busy at the freeze, and not be asked: no aborted one here.
+  await storm(t, await Hall.start(t, { args: ['--io', JSON.stringify(io)] }), false, {
+    perMessageDeflate: { threshold: 0 },
+  })
 })
