@@ -24,10 +24,8 @@ const board = new Board()
 const playerOf = (socket: Socket): Player | undefined => socket.data.player
 const players = (): Player[] => [...io.sockets.sockets.values()].flatMap((socket) => playerOf(socket) ?? [])
 const tellAll = (): void => {
-  io.emit('board', {
-    cells: board.cells,
-    players: players().map((player) => ({ ...player, score: board.score(player.colour) })),
-  })
+  const scored = players().map((player) => ({ ...player, score: board.score(player.colour) }))
+  io.emit('board', { cells: board.cells, players: scored.sort((a, b) => b.score - a.score) })
 }
 
 io.on('connection', (socket) => {
