@@ -29,6 +29,7 @@ export class WsKind implements WebSockets {
   readonly #stillness = new Stillness((webSocket) => this.touch(webSocket))
   /** Restored, and not live yet; undefined once this process serves. */
   #arriving: Set<Session> | undefined = new Set()
+  #isFreezing = false
   /** Those that were asked in this turn, and cannot move. */
   readonly #busy = new Set<Session>()
 
@@ -39,7 +40,15 @@ export class WsKind implements WebSockets {
     this.#definition = 'capture' in options ? options : undefined
     this.#library = learn(server)
     this.#kind = runtime.sessions(this.name, this.#declare())
-    runtime.hooks({ onAdopted: () => this.#allArrive() })
+    const isFreezing = (is: boolean) => () => {
+      this.#isFreezing = is
+    }
+    runtime.hooks({
+      onFreeze: isFreezing(true),
+      onThaw: isFreezing(false),
+      onMoved: isFreezing(false),
+      onAdopted: () => this.#allArrive(),
+    })
     this.#install()
   }
 
@@ -163,7 +172,8 @@ export class WsKind implements WebSockets {
     const obstacle = obstacleOf(session)
     if (obstacle === undefined) {
       // What is set without a use of the socket, or was looked at too early.
-      if (session.isStale || session.binaryType !== webSocket.binaryType) this.#kind.touch(session.socket)
+      if (this.#isFreezing && (session.isStale || session.binaryType !== webSocket.binaryType))
+        this.#kind.touch(session.socket)
       return undefined
     }
     this.#stillness.wait(webSocket, obstacle.isBrief)
