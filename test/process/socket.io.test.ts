@@ -63,26 +63,31 @@ t.test(
     const hall = await Hall.start(t, { options: ['--drain', '60s'] })
     const guests = new Map<Way, Guest>()
     for (const way of WAYS) guests.set(way, await hall.enter(way))
-    const answers = new Map<Way, (text: string) => void>()
+    const answers: (() => void)[] = []
     const later: Promise<[string]>[] = []
     const [first] = guests.values()
     const { pid } = await first!.who()
     for (const [way, guest] of guests) {
-      guest.socket.on('question', (_text, answer) => answers.set(way, answer))
-      guest.socket.emit('question', 'are you there')
+      guest.socket.on('question', (text, answer) => void answers.push(() => answer(text)))
+      guest.socket.emit('question', 'before')
       later.push(guest.ask<[string]>('later', way))
     }
-    await until(() => answers.size === 3, 'the questions')
+    await until(() => answers.length === 3, 'the questions')
     // Both are with the server by now: a client's packets are in order.
     for (const guest of guests.values()) await guest.ask('echo', 'in order')
     const upgrading = hall.supervisor.upgrade()
     await until(() => hall.said(/recovered=true/).length === 3, 'the successor')
     for (const guest of guests.values()) t.not((await guest.who()).pid, pid)
     // New questions of the successor and old ones of the predecessor are not taken for each other.
-    for (const guest of guests.values()) guest.socket.emit('question', 'and now')
+    for (const guest of guests.values()) guest.socket.emit('question', 'after')
     for (const guest of guests.values()) await guest.hears('question', 2)
-    for (const [way, answer] of answers) answer(`${way} is`)
-    for (const guest of guests.values()) await guest.hears('answered')
+    await until(() => answers.length === 6, 'the questions')
+    for (const answer of answers) answer()
+    for (const guest of guests.values()) {
+      const answered = new Map((await guest.hears('answered', 2)).map(([, text, by]) => [text, by]))
+      t.equal(answered.get('before'), pid, 'the predecessor has the answer to its question')
+      t.not(answered.get('after'), pid, 'and the successor to its own')
+    }
     process.kill(pid, 'SIGUSR2')
     for (const [index, [way, guest]] of [...guests].entries()) {
       t.same(await later[index], [`${way} from ${pid}`], 'the handler that was under way has answered')
@@ -94,7 +99,8 @@ t.test(
       t.same(await guest.hears('said'), [['said', `${way} to one`]])
       t.ok((await guest.who()).own.includes(`${way} room`), 'and has joined a room')
     }
-    t.match(await upgrading, { exitCode: 0, json: { outcome: 'committed', sessions: { dropped: 0 } } })
+    const { json, lines } = await upgrading
+    t.match(json, { outcome: 'committed', sessions: { dropped: 0 } }, 'nothing was dropped', { lines })
     for (const guest of guests.values()) t.equal(guest.heard.filter(([name]) => name === 'all').length, 3, 'each once')
     await ends(t, hall, guests.values())
   },

@@ -129,6 +129,16 @@ export class Bridge implements Interceptor {
     return relay
   }
 
+  waitsFor(socket: IoSocket): boolean {
+    return (this.#near?.ghosts.waitsFor(socket) ?? 0) > 0
+  }
+
+  watch(origin: string, socket: IoSocket): void {
+    socket.once('disconnect', () =>
+      this.#fars.get(origin)?.send({ t: 'gone', namespace: socket.nsp.name, id: socket.id }),
+    )
+  }
+
   /** What was said to all after commit, and before this one followed. */
   catchUp(client: Client, origin: string, heard: number): void {
     const crossing = this.#fars.get(origin)
@@ -210,6 +220,7 @@ export class Bridge implements Interceptor {
       },
       (message, crossing) => {
         if (message.t === 'ack') this.#near?.ghosts.onAck(message)
+        else if (message.t === 'gone') this.#near?.ghosts.onGone(message)
         else
           serveFar(
             this.#library,

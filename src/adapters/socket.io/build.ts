@@ -23,6 +23,8 @@ export interface Gives {
   restore(socket: IoSocket, data: unknown): void
   /** For an acknowledgement whose callback another process has. */
   relay(origin: string, socket: IoSocket, id: number): Acknowledge
+  /** Tells the process it comes from when it is gone. */
+  watch(origin: string, socket: IoSocket): void
 }
 
 /** A request as Engine.IO wants it. @param state null when the app has dropped it: it is then one of the protocol alone. */
@@ -72,7 +74,10 @@ export function buildClient(
     clearTimeout(client.connectTimeout)
     client.connectTimeout = undefined
   }
-  for (const each of state.namespaces) buildNamespace(library, client, each, gives)
+  for (const each of state.namespaces) {
+    const socket = buildNamespace(library, client, each, gives)
+    if (each.waits) gives.watch(state.heardBy, socket)
+  }
   return client
 }
 
@@ -90,7 +95,7 @@ function givePartial({ decoder }: Client, { packet, buffers }: NonNullable<Clien
   made.buffers = buffers.map((bytes) => Buffer.from(bytes))
 }
 
-function buildNamespace(library: Library, client: Client, state: NamespaceState, gives: Gives): void {
+function buildNamespace(library: Library, client: Client, state: NamespaceState, gives: Gives): IoSocket {
   const namespace = namespaceOf(library, state)
   const session = { sid: state.id, pid: state.pid ?? undefined, rooms: [], data: {}, missedPackets: [] }
   const socket = new library.IoSocket(namespace, client, state.handshake['auth'] ?? {}, session)
@@ -102,6 +107,7 @@ function buildNamespace(library: Library, client: Client, state: NamespaceState,
   client.nsps.set(namespace.name, socket)
   for (const [id, origin] of state.acks) socket.acks.set(id, gives.relay(origin, socket, id))
   gives.restore(socket, state.data)
+  return socket
 }
 
 /** Throws when the app of this release does not have it. */

@@ -100,6 +100,7 @@ export class Clients {
     return {
       capture: (socket) => this.#data.capture(socket),
       originOf: (callback) => this.#bridge.originOf(callback),
+      waits: (socket) => this.#bridge.waitsFor(socket),
       heard: this.#bridge.heard,
       heardBy: this.#bridge.origin,
     }
@@ -109,6 +110,7 @@ export class Clients {
     return {
       restore: (socket, data) => this.#data.restore(socket, data),
       relay: (origin, socket, id) => this.#bridge.relay(origin, socket, id),
+      watch: (origin, socket) => this.#bridge.watch(origin, socket),
     }
   }
 

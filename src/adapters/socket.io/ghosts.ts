@@ -110,9 +110,20 @@ export class Ghosts {
     this.settle(socket)
   }
 
+  /** The client has left the successor: nothing more comes of it. */
+  onGone({ namespace, id }: Message): void {
+    const socket = this.get(String(namespace), String(id))
+    if (socket === undefined) return
+    socket.connected = false
+    this.#done(socket)
+  }
+
   settle(socket: IoSocket | undefined): void {
-    if (socket === undefined || !this.#waiting.has(socket) || this.waitsFor(socket) > 0) return
-    this.#waiting.delete(socket)
+    if (socket !== undefined && this.waitsFor(socket) === 0) this.#done(socket)
+  }
+
+  #done(socket: IoSocket): void {
+    if (!this.#waiting.delete(socket)) return
     if (this.#waiting.size === 0) this.#onSettled()
   }
 

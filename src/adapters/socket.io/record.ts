@@ -14,6 +14,8 @@ export interface NamespaceState {
   readonly handshake: Record<string, unknown>
   /** Acknowledgements the client owes: the id, and which process has the callback. */
   readonly acks: [id: number, origin: string][]
+  /** The process it comes from waits for something of it, and wants to know when it is gone. */
+  readonly waits: boolean
 }
 
 export interface PacketState {

@@ -10,6 +10,7 @@ export interface Looks {
   capture(socket: IoSocket): unknown
   /** Which process has the callback of an acknowledgement. */
   originOf(callback: unknown): string
+  waits(socket: IoSocket): boolean
   readonly heard: number
   readonly heardBy: string
 }
@@ -76,6 +77,7 @@ function takeNamespace(socket: IoSocket, conn: EngineSocket, looks: Looks): Name
     data: looks.capture(socket),
     handshake: said,
     acks: [...acks].map(([ack, callback]) => [ack, looks.originOf(callback)]),
+    waits: looks.waits(socket),
   }
 }
 
