@@ -28,6 +28,16 @@ export {
   writesInFlight,
 } from './node/buffers.js'
 export { collectYoung, prepareToCollect } from './node/collect.js'
+export {
+  bindHeld,
+  canHoldDatagrams,
+  type DatagramOptions,
+  datagramOptionsOf,
+  type HeldDatagrams,
+  isDatagramSocketBound,
+  isDatagramSocketClosed,
+  stopReceiving,
+} from './node/datagrams.js'
 export { type HeldListener, listenHeld } from './node/listener.js'
 export { applyOptions, hasOptions, isUnrefed, knowOptions, optionsOf, unrefSilently } from './node/options.js'
 export { descriptorOf } from './node/private.js'

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import t from 'tap'
-import { type ListenerSpec, Listeners } from '../../src/supervisor/listeners.js'
+import type { ListenerSpec } from '../../src/supervisor/bound.js'
+import { Listeners } from '../../src/supervisor/listeners.js'
 import { binding } from '../../src/sys/binding.js'
 import { descriptorSorts } from '../harness/census.js'
 
