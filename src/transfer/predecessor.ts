@@ -166,6 +166,7 @@ export class Predecessor {
       return this.#phase === 'transfer'
     }
     if (!sent(this.#link.sendBefore(deadlineMs, 'freeze', { frozenAtMs: this.#frozenAtMs }))) return
+    copy.freeze()
     for (const state of copy.states('freeze'))
       if (!sent(this.#link.sendBefore(deadlineMs, 'state', this.#noteState(state)))) return
     for (const part of copy.rest()) {
@@ -302,6 +303,7 @@ export class Predecessor {
   #thaw(): void {
     if (!this.#stop()) return
     this.#link.close()
+    this.#copy?.thaw()
     const pauseMs = this.#frozenAtMs === 0 ? null : nowMs() - this.#frozenAtMs
     this.#onEnding({
       outcome: this.#outcome,
