@@ -8,6 +8,8 @@ export type { Logger } from './logger.js'
 export type {
   Hooks,
   JoinOptions,
+  ListenOnPath,
+  ListenOnPort,
   ListenOptions,
   Migration,
   Precopy,

@@ -62,7 +62,9 @@ export async function clearStale(path: string): Promise<void> {
   if (answer !== 'ECONNREFUSED') {
     if (answer === undefined || answer === 'EAGAIN') throw new Error('another process listens there')
     if (answer === 'ENOENT') return
-    throw new Error(`there is a socket at this path, and whether another process listens there cannot be said: ${answer}`)
+    throw new Error(
+      `there is a socket at this path, and whether another process listens there cannot be said: ${answer}`,
+    )
   }
   // Another process may have found the same, and be the new owner by now. Inodes are used again at once, their times are not.
   const now = lstatSync(path, { bigint: true, throwIfNoEntry: false })

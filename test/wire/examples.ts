@@ -28,11 +28,8 @@ export const EXAMPLES: Record<string, Record<string, Fields[]>> = {
     listen: [
       { request: 0, name: 'chat', host: null, port: 0, backlog: 511 },
       { request: 1, name: 'chat', host: '::1', port: 65_535, backlog: 0 },
-      { request: 2, name: 'dns', host: null, port: 53, backlog: 0, type: 'udp6', ipv6Only: true, reuseAddr: true },
-      { request: 3, name: 'chat', host: null, port: 0, backlog: 1, type: 'unix', path: '/'.repeat(107), mode: 0o777 },
-      { request: 4, name: 'many', host: null, port: 1, backlog: 0, type: 'udp4', reusePort: false },
     ],
-    listening: [{ request: 1 }, { request: 2, type: 'udp6' }],
+    listening: [{ request: 1 }],
     unavailable: [{ request: 1, reason: 'EADDRINUSE' }],
     ready: [
       { sessions: [], states: [] },

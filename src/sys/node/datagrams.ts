@@ -72,7 +72,8 @@ export function datagramOptionsOf(socket: dgram.Socket): DatagramOptions {
   return { reuseAddr: reuseAddr === true, reusePort: reusePort === true, ipv6Only: ipv6Only === true }
 }
 
-export const isDatagramSocketBound = (socket: dgram.Socket): boolean => (stateOf(socket)?.bindState ?? UNBOUND) !== UNBOUND
+export const isDatagramSocketBound = (socket: dgram.Socket): boolean =>
+  (stateOf(socket)?.bindState ?? UNBOUND) !== UNBOUND
 
 /** It has been closed: nothing can be done with it any more. */
 export const isDatagramSocketClosed = (socket: dgram.Socket): boolean => stateOf(socket)?.handle === null
