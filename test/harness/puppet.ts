@@ -58,13 +58,18 @@ export class Stage {
     return new Stage(supervisor, args.includes('--path') ? path : undefined, ports.map(Number))
   }
 
-  /** A connection to the stage: over TCP, or the unix listener if there is one. */
-  connect(): { client: Socket; label?: string } {
+  /** A connection to the stage: over the unix listener if there is one, else, or if that is asked for, over TCP. */
+  connect(over?: 'tcp'): { client: Socket; label?: string } {
     const options = { allowHalfOpen: true }
-    if (this.path === undefined)
+    if (this.path === undefined || over === 'tcp')
       return { client: connect({ port: this.port, host: '127.0.0.1', noDelay: true, ...options }) }
     // connect(2) to a path is called at once, and they are accepted in that order.
     return { client: connect({ path: this.path, ...options }), label: `unix-${++this.#unixCount}` }
+  }
+
+  /** After a crash: the process that serves now begins to count from here. */
+  renumber(): Promise<void> {
+    return this.run(({ renumber }, count) => renumber(count), this.#unixCount)
   }
 
   /** Runs a function in the generation that serves; it sees nothing of the test but `arg`. */
@@ -131,10 +136,10 @@ export class Puppet {
   }
 
   /** @param paused the client reads nothing until `resume`. */
-  static async open(stage: Stage, { paused = false } = {}): Promise<Puppet> {
-    const { client, label } = stage.connect()
+  static async open(stage: Stage, { paused = false, over }: { paused?: boolean; over?: 'tcp' } = {}): Promise<Puppet> {
+    const { client, label } = stage.connect(over)
     if (paused) client.pause()
-    await within(once(client, 'connect'), `a connection to ${stage.path ?? `port ${stage.port}`}`)
+    await within(once(client, 'connect'), `a connection to port ${stage.port} or ${stage.path}`)
     if (label === undefined) await until(() => client.localPort !== undefined, 'the port of the client')
     const puppet = new Puppet(stage, client, label ?? String(client.localPort))
     // The server has it as a session.
