@@ -94,7 +94,8 @@ export interface SessionKind<Session> extends Iterable<[Socket, Session]> {
   readonly name: string
   readonly size: number
   /**
-   * Registers a connected plain TCP socket as a session; from now on it moves. It leaves by itself at the socket's 'close'.
+   * Registers a plain TCP or unix socket as a session; from now on it moves. It leaves by itself at the socket's 'close'. One
+   * that still connects says "not now" until it has.
    * @throws HandoverError HANDOVER_NOT_MOVABLE for TLS, destroyed or unconnected sockets.
    */
   open(socket: Socket, session: Session): Session
