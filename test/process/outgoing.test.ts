@@ -62,8 +62,8 @@ for (const [over, args] of [
     const bridge = await world(t, { ...path, args })
     const { supervisor, port, command } = bridge
     const load = (await Load.open(port, CLIENTS)).start()
-    const slow = await Oracle.open({ port, seed: 1_000, push: 3_000_000, flood: true, paused: true })
-    const half = await Oracle.open({ port, seed: 1_001, push: 500_000, paused: true })
+    const slow = await Oracle.open({ port, seed: 1_000, push: 20_000_000, flood: true, paused: true })
+    const half = await Oracle.open({ port, seed: 1_001, push: 20_000_000, paused: true })
     half.send(10_000)
     half.halfClose()
     const sorts: Record<string, number>[] = []
