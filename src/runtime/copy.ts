@@ -50,8 +50,6 @@ export class SessionCopy implements Copy, Follower {
   readonly #known = new Map<Socket, Known>()
   /** Not sent yet. */
   readonly #fresh = new Map<Socket, { kind: Kind; entry: Entry }>()
-  /** Still connecting when they were to be sent: there is nothing of them to be described. They are asked in the freeze. */
-  readonly #connecting = new Map<Socket, { kind: Kind; entry: Entry }>()
   /** Those of them that were there when the round began, the first at the end: others may come for ever. */
   #due: Socket[] = []
   /** Used or touched since they were sent. */
@@ -106,15 +104,7 @@ export class SessionCopy implements Copy, Follower {
   ended(socket: Socket): void {
     const known = this.#known.get(socket)
     if (known !== undefined) this.#gone.push(known.entry.id)
-    for (const set of [
-      this.#known,
-      this.#fresh,
-      this.#connecting,
-      this.#dirty,
-      this.#late,
-      this.#unsettled,
-      this.#stays,
-    ])
+    for (const set of [this.#known, this.#fresh, this.#dirty, this.#late, this.#unsettled, this.#stays])
       set.delete(socket)
   }
 
@@ -122,7 +112,6 @@ export class SessionCopy implements Copy, Follower {
     this.#hooks.freeze()
     if (!this.#isMovable) return
     this.#takeSamples()
-    for (const [socket, fresh] of this.#connecting) this.#fresh.set(socket, fresh)
     for (const kind of this.#sessions.kinds.values()) {
       const { onFreeze, onThaw } = kind.definition
       const isAsked = kind.mayStay
@@ -272,7 +261,9 @@ export class SessionCopy implements Copy, Follower {
   }
 
   #beginRound(): boolean {
-    const left = this.#dirty.size + this.#fresh.size + this.#gone.length
+    // There is nothing yet to be described of those that connect: they are asked in the freeze.
+    const due = [...this.#fresh.keys()].filter((socket) => !socket.connecting)
+    const left = this.#dirty.size + due.length + this.#gone.length
     const verdict = this.#convergence.judge(left)
     if (verdict !== 'again') {
       if (this.#fresh.size > 0) this.#report()
@@ -281,7 +272,7 @@ export class SessionCopy implements Copy, Follower {
     }
     this.#round = [...this.#dirty].reverse()
     this.#dirty.clear()
-    this.#due = [...this.#fresh.keys()].reverse()
+    this.#due = due.reverse()
     return true
   }
 
@@ -301,10 +292,6 @@ export class SessionCopy implements Copy, Follower {
       const fresh = this.#fresh.get(socket)
       this.#fresh.delete(socket)
       if (fresh === undefined || socket.destroyed) continue
-      if (!isFinal && socket.connecting) {
-        this.#connecting.set(socket, fresh)
-        continue
-      }
       const { kind, entry } = fresh
       const { choice, index, isEarly } = this.#plans.of(kind)
       const { definition } = kind

@@ -12,7 +12,7 @@ export const DEFAULT_BACKLOG = 511
 /** @throws HandoverError HANDOVER_USAGE */
 export function askedOf(options: ListenOptions): AskedSocket {
   const { name, port, host, path, mode, backlog = DEFAULT_BACKLOG } = options
-  if ((port === undefined) === (path === undefined)) wrong(name, 'exactly one of port and path is needed')
+  if (port !== undefined && path !== undefined) wrong(name, 'it has a port and a path: two listeners need two names')
   if (path === undefined) {
     if (mode !== undefined) wrong(name, 'mode belongs to a path')
     checkPort(name, port)
