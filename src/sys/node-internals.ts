@@ -43,6 +43,17 @@ export {
 export { framingOf, hasReadEnd, relieveParser, whyParserIsBusy } from './node/http-stream.js'
 
 export { canReadWindow, fullDictionary, inflateWindow, withoutZerosBefore } from './node/inflate.js'
+
+  bindHeld,
+  canHoldDatagrams,
+  type DatagramOptions,
+  datagramOptionsOf,
+  type HeldDatagrams,
+  isDatagramSocketBound,
+  isDatagramSocketClosed,
+  stopReceiving,
+} from './node/datagrams.js'
+
 export { type HeldListener, listenHeld } from './node/listener.js'
 export { applyOptions, hasOptions, isUnrefed, knowOptions, optionsOf, unrefSilently } from './node/options.js'
 export { descriptorOf } from './node/private.js'
