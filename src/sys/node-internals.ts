@@ -30,6 +30,16 @@ export {
 } from './node/buffers.js'
 export { collectYoung, prepareToCollect } from './node/collect.js'
 export {
+  bindHeld,
+  canHoldDatagrams,
+  type DatagramOptions,
+  datagramOptionsOf,
+  type HeldDatagrams,
+  isDatagramSocketBound,
+  isDatagramSocketClosed,
+  stopReceiving,
+} from './node/datagrams.js'
+export {
   countConnection,
   countRequests,
   holdReads,
@@ -41,18 +51,7 @@ export {
   whyNotAtBoundary,
 } from './node/http.js'
 export { framingOf, hasReadEnd, relieveParser, whyParserIsBusy } from './node/http-stream.js'
-
 export { canReadWindow, fullDictionary, inflateWindow, withoutZerosBefore } from './node/inflate.js'
-
-  bindHeld,
-  canHoldDatagrams,
-  type DatagramOptions,
-  datagramOptionsOf,
-  type HeldDatagrams,
-  isDatagramSocketBound,
-  isDatagramSocketClosed,
-  stopReceiving,
-} from './node/datagrams.js'
 
 export { type HeldListener, listenHeld } from './node/listener.js'
 export { applyOptions, hasOptions, isUnrefed, knowOptions, optionsOf, unrefSilently } from './node/options.js'
