@@ -45,7 +45,10 @@ export function http(runtime: Runtime, server: Server, { name = 'http' }: HttpOp
       update: (_socket, connection, state) => void Object.assign(connection, checked(state)),
       forget: (socket) => parked.forget(socket),
     },
-    notNow: (socket, { isParked, bytesAtStart }) => (isParked ? undefined : whyNotAtBoundary(socket, bytesAtStart)),
+    notNow(socket, { isParked, bytesAtStart }) {
+      if (isParked && !socket.readableEnded && !socket.writableEnded) return undefined
+      return whyNotAtBoundary(socket, bytesAtStart)
+    },
   })
   host.keepConnections(server)
   host.hooks({ onMoved: () => new Left(kind).follow() })

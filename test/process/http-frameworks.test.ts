@@ -10,11 +10,12 @@ import { scaled, until } from '../harness/timeout.js'
 t.setTimeout(scaled(110_000))
 
 const CONNECTIONS = 8
+const KEPT = ['--server', '{"keepAliveTimeout":600000}']
 const noCurl = spawnSync('curl', ['--version']).status !== 0
 
 for (const framework of FRAMEWORKS) {
   t.test(`${framework}: undici and http.Agent through three upgrades, one of them aborted`, async (t) => {
-    const web = await Web.start(t, ['--framework', framework, '--server', '{"keepAliveTimeout":600000}'])
+    const web = await Web.start(t, ['--framework', framework, '--work', '2', ...KEPT])
     const posters = [undiciPoster(web.port, CONNECTIONS), agentPoster(web.port, CONNECTIONS)]
     const loads = posters.map((poster) => new HttpLoad(poster, CONNECTIONS))
     const progress = () => Promise.all(loads.map((load) => load.progress()))

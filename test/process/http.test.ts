@@ -122,6 +122,23 @@ t.test(
   },
 )
 
+t.test('a tunnel that is a session of its own kind moves as that', async (t) => {
+  const web = await Web.start(t, [...KEPT, '--tunnels'])
+  const tunnel = await RawClient.open(web)
+  tunnel.send('CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\nearly ')
+  await until(() => tunnel.received.endsWith('\r\n\r\nearly '), 'the tunnel')
+  tunnel.received = ''
+  for (let generation = 2; generation <= 3; generation++) {
+    t.match(await web.upgrade(), { outcome: 'committed', sessions: { moved: 1, drained: 0, dropped: 0 }, reasons: [] })
+    tunnel.send(`hello ${generation} `)
+    await until(() => tunnel.received.endsWith(`hello ${generation} `), 'the echo')
+  }
+  t.match((await web.supervisor.status()).json, {
+    generations: [{ state: 'serving', sessions: { tunnel: 1, http: 0 } }],
+  })
+  await ends(t, web)
+})
+
 t.test('a server that is not given to http() is drained, as before', async (t) => {
   const web = await Web.start(t, [...KEPT, '--plain'])
   const client = await RawClient.open(web)

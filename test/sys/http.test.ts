@@ -1,7 +1,7 @@
 /** Where an HTTP/1 connection stands, asked of it after each byte of what clients send. */
 import { once } from 'node:events'
 import { createServer, type Server, type ServerResponse } from 'node:http'
-import { type AddressInfo, connect, Socket } from 'node:net'
+import { type AddressInfo, connect, createServer as createFront, Socket } from 'node:net'
 import t from 'tap'
 import {
   abandon,
@@ -134,6 +134,20 @@ t.test('why it does not', async (t) => {
   t.equal(whyNotAtBoundary(paused.socket, paused.start), 'it is closing')
   for (const response of responses) response.end()
   await until(() => isAtBoundary(socket, start), 'the end of the response')
+})
+
+t.test('a server that does not listen keeps no list: nothing is guessed of its connections', async (t) => {
+  const server = createServer((_request, response) => response.end('ok'))
+  const front = createFront((socket) => server.emit('connection', socket)).listen(0, '127.0.0.1')
+  await once(front, 'listening')
+  const client = connect((front.address() as AddressInfo).port, '127.0.0.1')
+  const [socket] = (await once(server, 'connection')) as [Socket]
+  client.write(GET)
+  await once(client, 'data')
+  t.match(whyNotAtBoundary(socket, 0), /keeps no list of http parsers/)
+  t.ok(isParsing(socket, 0))
+  client.destroy()
+  front.close()
 })
 
 t.test('reading is held without a pause the app could see', async (t) => {
