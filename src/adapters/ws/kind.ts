@@ -176,7 +176,7 @@ export class WsKind implements WebSockets {
         this.#kind.touch(session.socket)
       return undefined
     }
-    this.#stillness.wait(webSocket, obstacle.isBrief)
+    this.#stillness.wait(webSocket, obstacle)
     if (this.#busy.size === 0) queueMicrotask(() => this.#busy.clear())
     this.#busy.add(session)
     return obstacle.reason
@@ -286,7 +286,7 @@ export class WsKind implements WebSockets {
   }
 }
 
-const NOT_TAKEN: Obstacle = { reason: 'its route has not taken it yet', isBrief: false }
+const NOT_TAKEN: Obstacle = { reason: 'its route has not taken it yet', needs: 'nothing' }
 
 const obstacleOf = ({ arrival, isArrived, webSocket }: Session): Obstacle | undefined =>
   isArrived && arrival !== undefined ? NOT_TAKEN : notNow(webSocket)
