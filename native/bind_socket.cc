@@ -124,6 +124,49 @@ Napi::Value ListenTcp(const Napi::CallbackInfo& info) {
   return GiveDescriptor(info.Env(), status, &listener);
 }
 
+Napi::Value BindUdp(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const std::string address = arguments.String(0, "address");
+  const auto port = static_cast<uint16_t>(arguments.Integer(1, "port", 0, 65535));
+  posix::UdpOptions options;
+  options.ipv6_only = arguments.Boolean(2, "ipv6Only");
+  options.reuse_address = arguments.Boolean(3, "reuseAddress");
+  options.reuse_port = arguments.Boolean(4, "reusePort");
+  if (arguments.failed()) return {};
+  OwnedFd result;
+  const Status status = posix::BindUdp(address.c_str(), port, options, &result);
+  return GiveDescriptor(info.Env(), status, &result);
+}
+
+Napi::Value ListenUnix(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const std::string path = arguments.String(0, "path");
+  const int backlog = static_cast<int>(arguments.Integer(1, "backlog", 0, INT_MAX));
+  const int mode = static_cast<int>(arguments.Integer(2, "mode", -1, 0777));
+  if (arguments.failed()) return {};
+  OwnedFd listener;
+  const Status status = posix::ListenUnix(path, backlog, mode, &listener);
+  return GiveDescriptor(info.Env(), status, &listener);
+}
+
+Napi::Value ReuseAddress(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const int fd = arguments.Descriptor(0, "fd");
+  if (arguments.failed()) return {};
+  bool on = false;
+  const Status status = posix::GetReuseAddress(fd, &on);
+  if (!status.ok()) return Done(info.Env(), status);
+  return Napi::Boolean::New(info.Env(), on);
+}
+
+Napi::Value SetReuseAddress(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const int fd = arguments.Descriptor(0, "fd");
+  const bool on = arguments.Boolean(1, "on");
+  if (arguments.failed()) return {};
+  return Done(info.Env(), posix::SetReuseAddress(fd, on));
+}
+
 }  // namespace
 
 void BindSockets(Napi::Object exports) {
@@ -136,6 +179,10 @@ void BindSockets(Napi::Object exports) {
   Bind<QueueSizes>(exports, "queueSizes");
   Bind<SocketOptions>(exports, "socketOptions");
   Bind<ListenTcp>(exports, "listenTcp");
+  Bind<BindUdp>(exports, "bindUdp");
+  Bind<ListenUnix>(exports, "listenUnix");
+  Bind<ReuseAddress>(exports, "reuseAddress");
+  Bind<SetReuseAddress>(exports, "setReuseAddress");
 }
 
 }  // namespace handover

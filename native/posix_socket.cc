@@ -51,4 +51,16 @@ Status GetSocketOptions(int fd, SocketOptions* options) {
   return GetOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, &options->keep_alive_idle_seconds);
 }
 
+Status GetReuseAddress(int fd, bool* on) {
+  int value = 0;
+  const Status status = GetOption(fd, SOL_SOCKET, SO_REUSEADDR, &value);
+  *on = value != 0;
+  return status;
+}
+
+Status SetReuseAddress(int fd, bool on) {
+  const int value = on ? 1 : 0;
+  return Check(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &value, sizeof value), "setsockopt");
+}
+
 }  // namespace handover::posix

@@ -32,5 +32,8 @@ Status GetSocketCookie(int fd, uint64_t* cookie);
 /// SIOCINQ and SIOCOUTQ.
 Status GetQueueSizes(int fd, QueueSizes* sizes);
 Status GetSocketOptions(int fd, SocketOptions* options);
+/// SO_REUSEADDR.
+Status GetReuseAddress(int fd, bool* on);
+Status SetReuseAddress(int fd, bool on);
 
 }  // namespace handover::posix

@@ -9,6 +9,8 @@ export { Deadline } from './runtime/deadline.js'
 export type {
   Hooks,
   JoinOptions,
+  ListenOnPath,
+  ListenOnPort,
   ListenOptions,
   Migration,
   Precopy,

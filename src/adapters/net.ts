@@ -32,7 +32,7 @@ export const netTransport: Transport = {
     if (!(socket instanceof net.Socket)) return 'it is not a net.Socket'
     if ('encrypted' in socket && socket.encrypted) return 'a TLS session cannot leave its process'
     if (socket.destroyed) return 'it is destroyed'
-    if (descriptorOf(socket) === undefined) return 'it is not connected'
+    if (descriptorOf(socket) === undefined && !socket.connecting) return 'it is not connected'
     return undefined
   },
 

@@ -1,8 +1,13 @@
 /** What adapters may do with a runtime beyond what a service may. */
 import type { Server } from 'node:net'
 import { HandoverError } from '../errors.js'
+import type { AskedSocket } from './listen-options.js'
+import type { Endpoint } from './listeners.js'
 import { JoinedRuntime } from './runtime.js'
 import type { Runtime, SessionDefinition, SessionKind } from './types.js'
+
+export type { AskedSocket } from './listen-options.js'
+export type { Endpoint } from './listeners.js'
 
 export interface Host extends Runtime {
   /**
@@ -15,6 +20,13 @@ export interface Host extends Runtime {
   ): SessionKind<Session>
   /** This server's connections move: at commit it stops accepting, and nothing else. Its own close(), which may close idle ones, is not called. */
   keepConnections(server: Server): void
+  /**
+   * Serves in a way of the adapter's own on a socket that the supervisor binds and keeps for all generations, as it keeps
+   * listeners. Before `ready`. False when this process stands alone: there is no such socket, and `hold` was not called.
+   * @param hold owns the descriptor, also when it throws.
+   * @throws HandoverError HANDOVER_LISTEN_REFUSED, HANDOVER_USAGE
+   */
+  keepSocket(asked: AskedSocket, hold: (descriptor: number) => Endpoint): Promise<boolean>
 }
 
 /** @throws HandoverError HANDOVER_USAGE when it is not what join() returned. */

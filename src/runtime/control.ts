@@ -11,7 +11,7 @@ export type Told = Extract<ControlMessage, { kind: 'activate' | 'transfer' | 'as
 
 export class Control {
   readonly #link: Link<typeof CONTROL>
-  readonly #listens = new Map<number, (answer: number | HandoverError) => void>()
+  readonly #listens = new Map<number, (answer: number | HandoverError, type?: string) => void>()
   #nextRequest = 1
   #welcomed: ((welcome: Fields<typeof CONTROL, 'welcome'> | HandoverError) => void) | undefined
   #onTold: (message: Told) => void = () => undefined
@@ -59,7 +59,17 @@ export class Control {
   async listen(fields: Omit<Fields<typeof CONTROL, 'listen'>, 'request'>): Promise<number> {
     const request = this.#nextRequest++
     const answer = await new Promise<number | HandoverError>((resolve) => {
-      this.#listens.set(request, resolve)
+      this.#listens.set(request, (answer, type) => {
+        if (typeof answer !== 'number' || type === fields.type) return resolve(answer)
+        // It does not know this field yet, and has made a TCP listener.
+        binding().close(answer)
+        resolve(
+          new HandoverError(
+            'HANDOVER_LISTEN_REFUSED',
+            `listener "${fields.name}": the supervisor is of an older version, which keeps TCP listeners only: stop it and start it anew`,
+          ),
+        )
+      })
       this.#link.send('listen', { request, ...fields })
     })
     if (answer instanceof HandoverError) throw answer
@@ -77,7 +87,7 @@ export class Control {
         this.#welcomed?.(message.fields)
         return
       case 'listening':
-        this.#answer(message.fields.request, message.descriptors[0] as number)
+        this.#answer(message.fields.request, message.descriptors[0] as number, message.fields.type)
         return
       case 'unavailable':
         this.#answer(message.fields.request, new HandoverError('HANDOVER_LISTEN_REFUSED', message.fields.reason))
@@ -90,10 +100,10 @@ export class Control {
     }
   }
 
-  #answer(request: number, answer: number | HandoverError): void {
+  #answer(request: number, answer: number | HandoverError, type?: string): void {
     const resolve = this.#listens.get(request)
     this.#listens.delete(request)
-    if (resolve !== undefined) resolve(answer)
+    if (resolve !== undefined) resolve(answer, type)
     else if (typeof answer === 'number') binding().close(answer)
   }
 

@@ -261,7 +261,9 @@ export class SessionCopy implements Copy, Follower {
   }
 
   #beginRound(): boolean {
-    const left = this.#dirty.size + this.#fresh.size + this.#gone.length
+    // There is nothing yet to be described of those that connect: they are asked in the freeze.
+    const due = [...this.#fresh.keys()].filter((socket) => !socket.connecting)
+    const left = this.#dirty.size + due.length + this.#gone.length
     const verdict = this.#convergence.judge(left)
     if (verdict !== 'again') {
       if (this.#fresh.size > 0) this.#report()
@@ -270,7 +272,7 @@ export class SessionCopy implements Copy, Follower {
     }
     this.#round = [...this.#dirty].reverse()
     this.#dirty.clear()
-    this.#due = [...this.#fresh.keys()].reverse()
+    this.#due = due.reverse()
     return true
   }
 

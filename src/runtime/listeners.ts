@@ -1,42 +1,54 @@
-/** The listening sockets of this process and the connections that came through them. */
+/** The sockets the supervisor keeps that this process serves on, and the connections that came through them. */
+import { chmodSync } from 'node:fs'
 import net, { type Server, type Socket } from 'node:net'
 import { HandoverError, messageOf } from '../errors.js'
 import { binding } from '../sys/binding.js'
 import { type HeldListener, listenHeld, unsupported } from '../sys/node-internals.js'
+import { clearStale } from '../sys/unix-path.js'
+import { DEFAULT_BACKLOG } from './listen-options.js'
 import { checkName } from './sessions.js'
 import type { ListenOptions } from './types.js'
 
-export const DEFAULT_BACKLOG = 511
-
-interface Listener {
-  readonly server: Server
-  readonly cookie: string
-  readonly held: HeldListener
+/** What serves on a socket of the supervisor's. */
+export interface Endpoint {
+  /** It is bound to; 0 when it has none, or is closed. */
+  readonly port: number
+  /** Begins to accept, or to receive. */
+  activate(): void
+  /** Another process serves from now on: takes nothing any more. The loop has not turned since. Must not throw. */
+  retire(): void
+  /** Resolves when all that was sent is out; called when nothing else is left to be done here. */
+  flush?(withinMs: number): Promise<void>
 }
 
 export class Listeners {
   /** Open connections accepted here, sessions included. */
   readonly connections = new Set<Socket>()
-  readonly #listeners = new Map<string, Listener>()
+  readonly #endpoints = new Map<string, Endpoint & { readonly cookie: string }>()
   readonly #keepers = new WeakSet<Server>()
   readonly #names = new Set<string>()
 
-  /** Takes a name, before anything is opened for it. @throws HandoverError HANDOVER_USAGE */
-  claim(name: string): void {
+  /** Takes a name while it is opened, and for good if that succeeds. @throws HandoverError HANDOVER_USAGE */
+  async claim<T>(name: string, open: () => Promise<T>): Promise<T> {
     checkName('listener', name, this.#names)
     this.#names.add(name)
-  }
-
-  /** Gives the name back: nothing listens under it. */
-  disclaim(name: string): void {
-    this.#names.delete(name)
+    try {
+      return await open()
+    } catch (error) {
+      this.#names.delete(name)
+      throw error
+    }
   }
 
   /** Listens without a supervisor. */
   async listenAlone(server: Server, options: ListenOptions): Promise<void> {
-    const { port, host, backlog = DEFAULT_BACKLOG } = options
+    const { name, port, host, path, mode, backlog = DEFAULT_BACKLOG } = options
     this.#follow(server)
-    await listening(server, options.name, () => server.listen({ port, host, backlog }))
+    if (path !== undefined) await refusing(name, () => clearStale(path))
+    await refusing(name, () =>
+      listening(server, () => server.listen(path === undefined ? { port, host, backlog } : { path, backlog })),
+    )
+    if (path !== undefined && mode !== undefined) chmodSync(path, mode)
   }
 
   /**
@@ -44,46 +56,63 @@ export class Listeners {
    * @throws HandoverError HANDOVER_LISTEN_REFUSED
    */
   async listenOn(server: Server, options: ListenOptions, descriptor: number): Promise<void> {
-    const { name, backlog = DEFAULT_BACKLOG } = options
-    const cookie = binding().socketCookie(descriptor).toString()
+    const { name, path, backlog = DEFAULT_BACKLOG } = options
+    const cookie = cookieOf(descriptor)
     this.#follow(server)
-    if (unsupported() === undefined) {
-      let held: HeldListener | undefined
-      await listening(server, name, () => {
-        held = listenHeld(server, descriptor, backlog)
-      })
-      this.#listeners.set(name, { server, cookie, held: held as HeldListener })
-    } else {
-      // Without the private door the server listens when it may accept; until then its address() is null.
-      this.#listeners.set(name, {
-        server,
-        cookie,
-        held: { release: () => server.listen({ fd: descriptor, backlog, exclusive: true }) },
-      })
-    }
-  }
-
-  /** Begins to accept everywhere. */
-  activate(): void {
-    for (const { held } of this.#listeners.values()) held.release()
-  }
-
-  /** The listening sockets by name, with the kernel's cookie of each: the same in every generation. */
-  list(): { name: string; cookie: string; port: number }[] {
-    return [...this.#listeners].map(([name, { server, cookie }]) => {
-      const address = server.address()
-      return { name, cookie, port: typeof address === 'object' && address !== null ? address.port : 0 }
+    // Without the private door the server listens when it may accept; until then its address() is null.
+    let held: HeldListener = { release: () => server.listen({ fd: descriptor, backlog, exclusive: true }) }
+    if (unsupported() === undefined)
+      await refusing(name, () =>
+        listening(server, () => {
+          held = listenHeld(server, descriptor, backlog, path)
+        }),
+      )
+    this.#endpoints.set(name, {
+      cookie,
+      get port() {
+        const address = server.address()
+        return typeof address === 'object' && address !== null ? address.port : 0
+      },
+      activate: () => held.release(),
+      retire: () => {
+        if (!server.listening) return
+        // An HTTP server's own close() closes its idle connections: the next request of a client would be reset.
+        if (this.#keepers.has(server)) net.Server.prototype.close.call(server)
+        else server.close()
+      },
     })
   }
 
-  /** Stops accepting; the sockets stay open in the supervisor. Connections stay. */
-  close(): void {
-    for (const { server } of this.#listeners.values()) {
-      if (!server.listening) continue
-      // An HTTP server's own close() closes its idle connections: the next request of a client would be reset.
-      if (this.#keepers.has(server)) net.Server.prototype.close.call(server)
-      else server.close()
-    }
+  /**
+   * Serves on a socket of the supervisor's in a way of its own.
+   * @param hold owns the descriptor, also when it throws.
+   */
+  async holdOn(name: string, descriptor: number, hold: (descriptor: number) => Endpoint): Promise<void> {
+    const cookie = cookieOf(descriptor)
+    await refusing(name, async () => {
+      const endpoint = hold(descriptor)
+      this.#endpoints.set(name, Object.assign(endpoint, { cookie }))
+    })
+  }
+
+  /** Begins to accept and to receive everywhere. */
+  activate(): void {
+    for (const endpoint of this.#endpoints.values()) endpoint.activate()
+  }
+
+  /** The sockets by name, with the kernel's cookie of each: the same in every generation. */
+  list(): { name: string; cookie: string; port: number }[] {
+    return [...this.#endpoints].map(([name, { cookie, port }]) => ({ name, cookie, port }))
+  }
+
+  /** Stops accepting and receiving; the sockets stay open in the supervisor. Connections stay. */
+  retire(): void {
+    for (const endpoint of this.#endpoints.values()) endpoint.retire()
+  }
+
+  /** Resolves when all that was sent is out, or after that time. */
+  async flush(withinMs: number): Promise<void> {
+    await Promise.all([...this.#endpoints.values()].map((endpoint) => endpoint.flush?.(withinMs)))
   }
 
   /** Its connections move. */
@@ -104,16 +133,22 @@ export class Listeners {
   }
 }
 
-async function listening(server: Server, name: string, begin: () => void): Promise<void> {
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.once('listening', () => {
-        server.removeListener('error', reject)
-        resolve()
-      })
-      begin()
+const cookieOf = (descriptor: number): string => binding().socketCookie(descriptor).toString()
+
+function listening(server: Server, begin: () => void): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.once('listening', () => {
+      server.removeListener('error', reject)
+      resolve()
     })
+    begin()
+  })
+}
+
+async function refusing(name: string, open: () => Promise<void>): Promise<void> {
+  try {
+    await open()
   } catch (cause) {
     throw new HandoverError('HANDOVER_LISTEN_REFUSED', `listener "${name}": ${messageOf(cause)}`, { cause })
   }

@@ -2,6 +2,7 @@
 import type { Server, Socket } from 'node:net'
 import { HandoverError, messageOf } from '../errors.js'
 import type { Logger } from '../logger.js'
+import { nowMs } from '../sys/clock.js'
 import { Link } from '../sys/link.js'
 import { Fence } from '../transfer/fence.js'
 import { Predecessor } from '../transfer/predecessor.js'
@@ -13,7 +14,8 @@ import type { Control, Told } from './control.js'
 import { drain } from './drain.js'
 import type { Following } from './follow.js'
 import { HookList } from './hooks.js'
-import { DEFAULT_BACKLOG, Listeners } from './listeners.js'
+import { type AskedSocket, askedOf, checkPort } from './listen-options.js'
+import { type Endpoint, Listeners } from './listeners.js'
 import { Sessions } from './sessions.js'
 import { createSink } from './sink.js'
 import { createSource } from './source.js'
@@ -97,26 +99,22 @@ export class JoinedRuntime implements Host {
 
   async listen(server: Server, options: ListenOptions): Promise<void> {
     this.#mustBeDeclaring(`listener "${options.name}"`)
-    if (!Number.isInteger(options.port) || options.port < 0 || options.port > 65535) {
-      throw new HandoverError(
-        'HANDOVER_USAGE',
-        `listener "${options.name}": port must be 0 to 65535, not ${String(options.port)}`,
-      )
-    }
-    this.#listeners.claim(options.name)
-    try {
-      await this.#listen(server, options)
-    } catch (error) {
-      this.#listeners.disclaim(options.name)
-      throw error
-    }
+    const asked = askedOf(options)
+    await this.#listeners.claim(options.name, async () => {
+      if (this.#control === undefined) return this.#listeners.listenAlone(server, options)
+      await this.#listeners.listenOn(server, options, await this.#control.listen(asked))
+    })
   }
 
-  async #listen(server: Server, options: ListenOptions): Promise<void> {
-    if (this.#control === undefined) return this.#listeners.listenAlone(server, options)
-    const { name, host = null, port, backlog = DEFAULT_BACKLOG } = options
-    const descriptor = await this.#control.listen({ name, host, port, backlog })
-    await this.#listeners.listenOn(server, options, descriptor)
+  async keepSocket(asked: AskedSocket, hold: (descriptor: number) => Endpoint): Promise<boolean> {
+    const { name } = asked
+    this.#mustBeDeclaring(`socket "${name}"`)
+    checkPort(name, asked.port)
+    return this.#listeners.claim(name, async () => {
+      if (this.#control === undefined) return false
+      await this.#listeners.holdOn(name, await this.#control.listen(asked), hold)
+      return true
+    })
   }
 
   async ready(): Promise<void> {
@@ -260,7 +258,7 @@ export class JoinedRuntime implements Host {
     this.#hooks.moved()
     // Abandoned sockets emit no 'close' that would take them out.
     for (const socket of moved) this.#listeners.connections.delete(socket)
-    this.#listeners.close()
+    this.#listeners.retire()
     try {
       this.#retired.abort()
     } catch (error) {
@@ -269,7 +267,10 @@ export class JoinedRuntime implements Host {
   }
 
   async #drain(drainMs: number): Promise<void> {
+    const untilMs = nowMs() + drainMs
     const drained = await drain(this.#listeners.connections, drainMs, this.#left)
+    // The supervisor ends this process when it hears of it.
+    await this.#listeners.flush(Math.max(0, untilMs - nowMs()))
     this.#control?.send('drained', drained)
   }
 

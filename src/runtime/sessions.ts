@@ -142,6 +142,8 @@ export class Sessions {
     else this.remove(base.kind, socket)
     // A new id: the copy under way may know the old one, and its end and this beginning are two things.
     this.add(kind, socket, { id: this.#nextId, session, ...(base === undefined ? {} : { base }) })
+    // It has no connection yet that could move. It follows as soon as it has one: the app's listeners of 'connect' run before.
+    if (socket.connecting) socket.once('connect', this.holds.add(socket, 'it is still connecting', undefined))
   }
 
   /** By its app, while the socket goes on. */

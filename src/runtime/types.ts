@@ -94,7 +94,8 @@ export interface SessionKind<Session> extends Iterable<[Socket, Session]> {
   readonly name: string
   readonly size: number
   /**
-   * Registers a connected plain TCP socket as a session; from now on it moves. It leaves by itself at the socket's 'close'.
+   * Registers a plain TCP or unix socket as a session; from now on it moves. It leaves by itself at the socket's 'close'. One
+   * that still connects says "not now" until it has.
    * @throws HandoverError HANDOVER_NOT_MOVABLE for TLS, destroyed or unconnected sockets.
    */
   open(socket: Socket, session: Session): Session
@@ -111,16 +112,36 @@ export interface SessionKind<Session> extends Iterable<[Socket, Session]> {
   hold(socket: Socket, reason: string, until?: Promise<unknown>): () => void
 }
 
-export interface ListenOptions {
+interface AnyListenOptions {
   /** Names the listener: the same name gets the same listening socket in every generation. */
   readonly name: string
+  /** Default 511, as in Node. */
+  readonly backlog?: number
+}
+
+export interface ListenOnPort extends AnyListenOptions {
   /** 0 lets the kernel choose; the choice stays for all generations. */
   readonly port: number
   /** An address or a host name. Default: all addresses, IPv6 and IPv4. */
   readonly host?: string
-  /** Default 511, as in Node. */
-  readonly backlog?: number
+  readonly path?: never
+  readonly mode?: never
 }
+
+/** A unix socket. The supervisor makes its path, and unlinks it when no generation asks for it any more, or it stops. */
+export interface ListenOnPath extends AnyListenOptions {
+  /** At most 107 bytes, made absolute. A socket of a process that is gone is replaced; what else is there stays. */
+  readonly path: string
+  /**
+   * Permissions of the path, 0 to 0o777; clients need to write. Given before anybody can connect, and again only when a later
+   * release asks for others. Default: as the supervisor's umask has it.
+   */
+  readonly mode?: number
+  readonly port?: never
+  readonly host?: never
+}
+
+export type ListenOptions = ListenOnPort | ListenOnPath
 
 export interface Runtime {
   /** True under a supervisor; false when it stands alone (everything works, nothing moves). */

@@ -1,26 +1,23 @@
 /**
- * The listening sockets, by name. The supervisor makes them and keeps them for all generations: it never watches one, so
- * it never accepts, and since its copy stays open no backlog is ever reset.
+ * The listening sockets, and those of UDP, by name. The supervisor makes them and keeps them for all generations: it never
+ * watches one, so it never accepts or receives, and since its copy stays open no backlog is ever reset.
  */
-import { lookup } from 'node:dns/promises'
-import { isIP } from 'node:net'
-import { messageOf } from '../errors.js'
 import { binding } from '../sys/binding.js'
+import { addressOf, adjust, type Bound, bind, type ListenerSpec, typeOf, unbind } from './bound.js'
 
-export interface ListenerSpec {
-  readonly name: string
-  readonly host: string | null
-  readonly port: number
-  readonly backlog: number
-}
-
-interface Listener {
-  readonly spec: ListenerSpec
-  readonly descriptor: number
+interface Listener extends Bound {
   /** The kernel's identity of the socket; once it serves, as the runtime sees it: the proof that it is the same one. */
   cookie: string
   /** Bound to, as the runtime sees it: what was asked for, unless that was 0. */
   port: number
+  /** The mode its path was last given. */
+  mode: number | undefined
+}
+
+interface Claim {
+  readonly listener: Listener
+  /** As this generation has asked for it. */
+  readonly spec: ListenerSpec
 }
 
 /** A listening socket as the serving runtime reports it. */
@@ -33,56 +30,65 @@ export interface Reported {
 export class Listeners {
   #current = new Map<string, Listener>()
   /** What each generation asked for: decides what stays when it serves, and what goes when it is gone. */
-  readonly #wanted = new Map<number, Map<string, Listener>>()
+  readonly #claims = new Map<number, Map<string, Claim>>()
 
   /**
    * The listener a generation asks for: the one there is, if name and address are the same, else a new one. The
    * descriptor stays this class'. Throws the system's error.
    */
   async provide(generation: number, spec: ListenerSpec): Promise<number> {
-    const wanted = this.#wanted.get(generation) ?? new Map<string, Listener>()
-    this.#wanted.set(generation, wanted)
-    const before = wanted.get(spec.name) ?? this.#current.get(spec.name)
+    const claims = this.#claims.get(generation) ?? new Map<string, Claim>()
+    this.#claims.set(generation, claims)
+    const before = claims.get(spec.name)?.listener ?? this.#current.get(spec.name)
     if (before !== undefined && sameAddress(before, spec)) {
-      wanted.set(spec.name, before)
+      claims.set(spec.name, { listener: before, spec })
       return before.descriptor
     }
-    const made = await make(spec)
+    const bound = await bind(spec)
     // Looking up a host takes its time, and the process that asked may have ended meanwhile.
-    if (this.#wanted.get(generation) !== wanted) {
-      binding().close(made.descriptor)
+    if (this.#claims.get(generation) !== claims) {
+      unbind(bound)
       throw new Error(`listener "${spec.name}": the generation is gone that asked for it`)
     }
-    const replaced = wanted.get(spec.name)
-    wanted.set(spec.name, made)
-    if (replaced !== undefined) this.#closeUnused([replaced])
-    return made.descriptor
+    const cookie = binding().socketCookie(bound.descriptor).toString()
+    const listener = { ...bound, cookie, port: spec.port, mode: spec.mode }
+    const replaced = claims.get(spec.name)
+    claims.set(spec.name, { listener, spec })
+    if (replaced !== undefined) this.#closeUnused([replaced.listener])
+    return listener.descriptor
   }
 
   /** The generation serves: what it did not ask for is closed. */
   commit(generation: number, reported: readonly Reported[]): void {
-    const kept = this.#wanted.get(generation) ?? new Map<string, Listener>()
+    const claims = this.#claims.get(generation) ?? new Map<string, Claim>()
     for (const { name, cookie, port } of reported) {
-      const listener = kept.get(name)
-      if (listener !== undefined) Object.assign(listener, { cookie, port })
+      const claim = claims.get(name)
+      if (claim !== undefined) Object.assign(claim.listener, { cookie, port })
     }
     const before = this.#current
-    this.#current = kept
-    this.#wanted.delete(generation)
+    this.#current = new Map()
+    for (const [name, { listener, spec }] of claims) {
+      this.#current.set(name, listener)
+      // A mode that is asked for again is not given again: somebody may have changed it since, and means it.
+      if (spec.mode === undefined || spec.mode === listener.mode) continue
+      adjust(listener, spec.mode)
+      listener.mode = spec.mode
+    }
+    this.#claims.delete(generation)
     this.#closeUnused(before.values())
   }
 
   /** The generation will never serve: what was made for it alone is closed. */
   abort(generation: number): void {
-    const wanted = this.#wanted.get(generation)
-    this.#wanted.delete(generation)
-    if (wanted !== undefined) this.#closeUnused(wanted.values())
+    const claims = this.#claims.get(generation)
+    this.#claims.delete(generation)
+    if (claims !== undefined) this.#closeUnused(listenersOf(claims))
   }
 
   closeAll(): void {
-    const all = [...this.#current.values(), ...[...this.#wanted.values()].flatMap((wanted) => [...wanted.values()])]
+    const all = this.#all()
     this.#current = new Map()
-    this.#wanted.clear()
+    this.#claims.clear()
     this.#closeUnused(all)
   }
 
@@ -90,47 +96,25 @@ export class Listeners {
   list(): { name: string; address: string; cookie: string }[] {
     return [...this.#current.values()].map(({ spec, cookie, port }) => ({
       name: spec.name,
-      address: addressOf(spec.host, port),
+      address: addressOf(spec, port),
       cookie,
     }))
   }
 
+  #all(): Set<Listener> {
+    return new Set([...this.#current.values(), ...[...this.#claims.values()].flatMap(listenersOf)])
+  }
+
   #closeUnused(listeners: Iterable<Listener>): void {
-    const used = new Set<Listener>([
-      ...this.#current.values(),
-      ...[...this.#wanted.values()].flatMap((wanted) => [...wanted.values()]),
-    ])
-    for (const listener of new Set(listeners)) if (!used.has(listener)) binding().close(listener.descriptor)
+    const used = this.#all()
+    for (const listener of new Set(listeners)) if (!used.has(listener)) unbind(listener)
   }
 }
+
+const listenersOf = (claims: ReadonlyMap<string, Claim>): Listener[] =>
+  [...claims.values()].map(({ listener }) => listener)
 
 function sameAddress({ spec, port }: Listener, now: ListenerSpec): boolean {
-  return spec.host === now.host && (now.port === port || now.port === 0)
-}
-
-function addressOf(host: string | null, port: number): string {
-  return `${host === null ? '*' : host.includes(':') ? `[${host}]` : host}:${port}`
-}
-
-async function make(spec: ListenerSpec): Promise<Listener> {
-  const { host, port, backlog } = spec
-  let descriptor: number
-  try {
-    if (host === null) descriptor = listenEverywhere(port, backlog)
-    else descriptor = binding().listenTcp(isIP(host) === 0 ? (await lookup(host)).address : host, port, backlog, false)
-  } catch (error) {
-    throw new Error(`listener "${spec.name}" on ${addressOf(host, port)}: ${messageOf(error)}`, { cause: error })
-  }
-  return { spec, descriptor, cookie: binding().socketCookie(descriptor).toString(), port }
-}
-
-/** As Node does: all addresses of both families, or of IPv4 where there is no IPv6. */
-function listenEverywhere(port: number, backlog: number): number {
-  try {
-    return binding().listenTcp('::', port, backlog, false)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL') throw error
-    return binding().listenTcp('0.0.0.0', port, backlog, false)
-  }
+  if (typeOf(spec) !== typeOf(now) || spec.path !== now.path || spec.host !== now.host) return false
+  return now.port === port || now.port === 0
 }

@@ -209,7 +209,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     generation.once('exit', () => this.#generations.delete(generation))
     generation.on('listen', ({ request, ...spec }) => {
       this.#listeners.provide(generation.number, spec).then(
-        (descriptor) => generation.send('listening', { request }, [descriptor]),
+        (descriptor) => generation.send('listening', { request, type: spec.type }, [descriptor]),
         (error) => generation.send('unavailable', { request, reason: messageOf(error) }),
       )
     })

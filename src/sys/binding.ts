@@ -68,6 +68,16 @@ export interface Binding {
   socketOptions(fd: number): { noDelay: boolean; keepAlive: boolean; keepAliveIdleSeconds: number }
   /** A TCP listener: SO_REUSEADDR, non-blocking, CLOEXEC; an IPv6 address is dual-stack unless `ipv6Only`. */
   listenTcp(address: string, port: number, backlog: number, ipv6Only: boolean): number
+  /** A UDP socket, bound: non-blocking, CLOEXEC. `ipv6Only` means nothing to an IPv4 address. */
+  bindUdp(address: string, port: number, ipv6Only: boolean, reuseAddress: boolean, reusePort: boolean): number
+  /**
+   * A listener on a path: non-blocking, CLOEXEC. `mode` of the path, 0 to 0o777, or -1: as the umask has it; nobody can connect
+   * before it has it. Whatever is at the path already is EADDRINUSE, 108 bytes are ENAMETOOLONG.
+   */
+  listenUnix(path: string, backlog: number, mode: number): number
+  /** SO_REUSEADDR: two UDP sockets share an address only while both have it. */
+  reuseAddress(fd: number): boolean
+  setReuseAddress(fd: number, on: boolean): void
   pidfdOpen(pid: number): number
   /** pidfd_send_signal; `false` when the process is gone (ESRCH). Signal 0 asks only. */
   pidfdSignal(fd: number, signal: number): boolean

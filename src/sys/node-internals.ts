@@ -29,6 +29,16 @@ export {
 } from './node/buffers.js'
 export { collectYoung, prepareToCollect } from './node/collect.js'
 export {
+  bindHeld,
+  canHoldDatagrams,
+  type DatagramOptions,
+  datagramOptionsOf,
+  type HeldDatagrams,
+  isDatagramSocketBound,
+  isDatagramSocketClosed,
+  stopReceiving,
+} from './node/datagrams.js'
+export {
   countConnection,
   holdReads,
   isAtBoundary,
@@ -38,7 +48,6 @@ export {
   whyNotAtBoundary,
 } from './node/http.js'
 export { framingOf, hasReadEnd, relieveParser, whyParserIsBusy } from './node/http-stream.js'
-
 export { canReadWindow, fullDictionary, inflateWindow, withoutZerosBefore } from './node/inflate.js'
 export { type HeldListener, listenHeld } from './node/listener.js'
 export { applyOptions, hasOptions, isUnrefed, knowOptions, optionsOf, unrefSilently } from './node/options.js'

@@ -46,6 +46,11 @@ export interface MessageRow {
 export type MessageTable = Readonly<Record<string, MessageRow>>
 
 const request = count
+/** Where it is absent: tcp. */
+const socketType = v.picklist(['tcp', 'udp4', 'udp6', 'unix'])
+/** In bytes of UTF-8 at most 107, which bind(2) finds out. */
+const socketPath = v.pipe(v.string(), v.minLength(1), v.maxLength(107))
+const fileMode = v.pipe(count, v.maxValue(0o777))
 const port = v.pipe(count, v.maxValue(65535))
 /** A listening socket as its runtime sees it: the kernel's cookie, and the port it is bound to. */
 const listener = v.object({ name, cookie: v.pipe(v.string(), v.regex(/^\d{1,20}$/)), port })
@@ -65,9 +70,21 @@ export const CONTROL = {
   listen: {
     from: 'runtime',
     descriptors: 0,
-    fields: v.object({ request, name, host: v.nullable(name), port, backlog: count }),
+    fields: v.object({
+      request,
+      name,
+      host: v.nullable(name),
+      port,
+      backlog: count,
+      type: v.optional(socketType),
+      path: v.optional(socketPath),
+      mode: v.optional(fileMode),
+      ipv6Only: v.optional(v.boolean()),
+      reuseAddr: v.optional(v.boolean()),
+      reusePort: v.optional(v.boolean()),
+    }),
   },
-  listening: { from: 'supervisor', descriptors: 1, fields: v.object({ request }) },
+  listening: { from: 'supervisor', descriptors: 1, fields: v.object({ request, type: v.optional(socketType) }) },
   unavailable: { from: 'supervisor', descriptors: 0, fields: v.object({ request, reason: text }) },
   ready: {
     from: 'runtime',

@@ -13,6 +13,8 @@ export interface Teardown {
 export interface ChildOptions {
   readonly env?: NodeJS.ProcessEnv
   readonly cwd?: string
+  /** Whose process it is, where this one is root's. */
+  readonly owner?: { readonly uid: number; readonly gid: number }
 }
 
 export interface Exit {
@@ -51,6 +53,7 @@ export function startChild(t: Teardown, command: string, args: readonly string[]
     cwd: options.cwd,
     env: cleanEnvironment(options.env),
     stdio: 'pipe',
+    ...options.owner,
   })
   const lines: string[] = []
   const wanted = new Set<() => void>()

@@ -25,13 +25,21 @@ export interface StageOptions {
 export class Stage {
   readonly supervisor: TestSupervisor
   readonly port: number
+  /** Of the unix listener. */
+  readonly path: string | undefined
+  /** Of the UDP socket. */
+  readonly udpPort: number
   readonly #control: number
+  #unixCount = 0
   #saboteur: Puppet | undefined
 
-  private constructor(supervisor: TestSupervisor, port: number, control: number) {
+  private constructor(supervisor: TestSupervisor, path: string | undefined, ports: readonly number[]) {
     this.supervisor = supervisor
+    this.path = path
+    const [port, control, udp] = ports as [number, number, number]
     this.port = port
     this.#control = control
+    this.udpPort = udp
   }
 
   static async start(t: Teardown, stage: StageOptions = {}): Promise<Stage> {
@@ -44,8 +52,24 @@ export class Stage {
       options: [...own, ...options],
       ...(supervisorNode === undefined ? {} : { node: supervisorNode }),
     })
-    const [, , , , port, control] = await supervisor.child.line(new RegExp(`${READY.source} control=(\\d+)`))
-    return new Stage(supervisor, Number(port), Number(control))
+    const ready = new RegExp(`${READY.source} control=(\\d+) udp=(\\S+)`)
+    const [, , , , ...ports] = await supervisor.child.line(ready)
+    const path = args[args.indexOf('--path') + 1]
+    return new Stage(supervisor, args.includes('--path') ? path : undefined, ports.map(Number))
+  }
+
+  /** A connection to the stage: over the unix listener if there is one, else, or if that is asked for, over TCP. */
+  connect(over?: 'tcp'): { client: Socket; label?: string } {
+    const options = { allowHalfOpen: true }
+    if (this.path === undefined || over === 'tcp')
+      return { client: connect({ port: this.port, host: '127.0.0.1', noDelay: true, ...options }) }
+    // connect(2) to a path is called at once, and they are accepted in that order.
+    return { client: connect({ path: this.path, ...options }), label: `unix-${++this.#unixCount}` }
+  }
+
+  /** After a crash: the process that serves now begins to count from here. */
+  renumber(): Promise<void> {
+    return this.run(({ renumber }, count) => renumber(count), this.#unixCount)
   }
 
   /** Runs a function in the generation that serves; it sees nothing of the test but `arg`. */
@@ -102,22 +126,22 @@ export class Puppet {
   error: string | undefined
   readonly #stage: Stage
 
-  private constructor(stage: Stage, client: Socket) {
+  private constructor(stage: Stage, client: Socket, label: string) {
     this.#stage = stage
     this.client = client
-    this.label = String(client.localPort)
+    this.label = label
     client.on('data', (bytes: Buffer) => (this.received = Buffer.concat([this.received, bytes])))
     client.on('end', () => (this.ended = true))
     client.on('error', (error: NodeJS.ErrnoException) => (this.error = error.code))
   }
 
   /** @param paused the client reads nothing until `resume`. */
-  static async open(stage: Stage, { paused = false } = {}): Promise<Puppet> {
-    const client = connect({ port: stage.port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
+  static async open(stage: Stage, { paused = false, over }: { paused?: boolean; over?: 'tcp' } = {}): Promise<Puppet> {
+    const { client, label } = stage.connect(over)
     if (paused) client.pause()
-    await within(once(client, 'connect'), `a connection to port ${stage.port}`)
-    const puppet = new Puppet(stage, client)
-    await until(() => client.localPort !== undefined, 'the port of the client')
+    await within(once(client, 'connect'), `a connection to port ${stage.port} or ${stage.path}`)
+    if (label === undefined) await until(() => client.localPort !== undefined, 'the port of the client')
+    const puppet = new Puppet(stage, client, label ?? String(client.localPort))
     // The server has it as a session.
     await puppet.sees(() => true)
     return puppet

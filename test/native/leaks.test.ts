@@ -54,13 +54,15 @@ const rounds: Record<string, [round: string, count: number]> = {
   'calls that fail': [
     `caught(() => b.listenTcp('203.0.113.1', 0, 1, false))
      caught(() => b.listenTcp('name', 0, 1, false))
+     caught(() => b.bindUdp('203.0.113.1', 0, false, true, true))
+     caught(() => b.listenUnix('/proc/none', 1, 0o600))
      caught(() => b.watch(1000000, () => {}))
      caught(() => b.send(1000000, byte, [1]))
      caught(() => b.memfd(1))`,
     20_000,
   ],
   'memory files, pidfds and listeners': [
-    `for (const fd of [b.memfd('x'), b.pidfdOpen(process.pid), b.listenTcp('127.0.0.1', 0, 1, false), b.duplicate(0)]) b.close(fd)`,
+    `for (const fd of [b.memfd('x'), b.pidfdOpen(process.pid), b.listenTcp('127.0.0.1', 0, 1, false), b.bindUdp('127.0.0.1', 0, false, false, false), b.duplicate(0)]) b.close(fd)`,
     10_000,
   ],
   'watchers that were closed': [

@@ -82,6 +82,26 @@ t.test('ports', async (t) => {
   }
 })
 
+t.test('paths', async (t) => {
+  const runtime = alone()
+  const wrong: [Record<string, unknown>, RegExp][] = [
+    [{ path: '/tmp/x', port: 0 }, /listener "a": it has a port and a path: two listeners need two names/],
+    [{ path: '/tmp/x', host: '::' }, /host belongs to a port/],
+    [{ path: '' }, /path must be the path of a unix socket/],
+    [{ path: 7 }, /path must be the path of a unix socket/],
+    [{ path: '\0abstract' }, /an abstract name cannot be kept: .* use a path/],
+    [{ path: `/${'x'.repeat(107)}` }, /its path has 108 bytes, the kernel's limit is 107/],
+    [{ path: `/${'é'.repeat(54)}` }, /its path has 109 bytes/],
+    [{ path: '/tmp/x', mode: 0o1000 }, /mode must be 0 to 0o777, not 512/],
+    [{ path: '/tmp/x', mode: '660' }, /mode must be 0 to 0o777, not 660/],
+    [{ port: 0, mode: 0o660 }, /mode belongs to a path/],
+  ]
+  for (const [options, message] of wrong) {
+    const given = { name: 'a', ...options } as unknown as { name: string; path: string }
+    await t.rejects(runtime.listen(createServer(), given), { code: 'HANDOVER_USAGE', message })
+  }
+})
+
 t.test('a socket is a session once, and only if it can move', async (t) => {
   const runtime = alone()
   const chat = runtime.sessions('chat', definition)
