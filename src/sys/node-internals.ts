@@ -25,6 +25,7 @@ export {
   unreadInput,
   unsentOutput,
   writeFirst,
+  writeStringsDirectly,
   writesInFlight,
 } from './node/buffers.js'
 export { collectYoung, prepareToCollect } from './node/collect.js'
@@ -40,7 +41,9 @@ export {
 } from './node/datagrams.js'
 export {
   countConnection,
+  countRequests,
   holdReads,
+  incomingRequest,
   isAtBoundary,
   isParsing,
   letRead,

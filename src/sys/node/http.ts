@@ -2,7 +2,8 @@
  * Node's HTTP/1 server: whether a connection stands between two messages, and how it is taken out of its server. Read off
  * lib/_http_server.js, lib/_http_common.js, lib/net.js and src/node_http_parser.cc.
  */
-import type { Server } from 'node:http'
+import { subscribe } from 'node:diagnostics_channel'
+import type { IncomingMessage, Server } from 'node:http'
 import type net from 'node:net'
 import { fieldsOf, type Handle, inside, symbolOf } from './private.js'
 
@@ -10,7 +11,7 @@ import { fieldsOf, type Handle, inside, symbolOf } from './private.js'
 interface Parser {
   /** Its handle's bytes go to it directly, past the stream. */
   _consumed: boolean
-  incoming: object | null
+  incoming: IncomingMessage | null
   socket: object | null
   onIncoming: unknown
   unconsume(): void
@@ -149,4 +150,49 @@ export function countConnection(server: Server, socket: net.Socket): void {
   if (typeof counter._connections !== 'number' || own._server === undefined || own._server !== null) return
   own._server = server
   counter._connections++
+}
+
+/** The request that is being received, from its head to its end; undefined before and after. */
+export function incomingRequest(socket: net.Socket): IncomingMessage | undefined {
+  const request = insideHttp(socket).parser?.incoming
+  return request && !request.complete ? request : undefined
+}
+
+type OnIncoming = (this: unknown, request: IncomingMessage, keepAlive: boolean) => unknown
+
+/** Lessens the limit of the server whose request begins. */
+let lessen: (() => void) | undefined
+let isSubscribed = false
+
+/**
+ * Tells of each request that maxRequestsPerSocket counts, and lets the count begin at `before`. Node's own is in a closure: so
+ * while it looks at one of these requests the server's limit is less by as much. Only for servers that have that limit.
+ * @param socket has its parser since 'connection'.
+ */
+export function countRequests(server: Server, socket: net.Socket, before: number, onRequest: () => void): void {
+  const { parser } = insideHttp(socket)
+  const own = parser?.onIncoming as OnIncoming | undefined
+  if (!parser || typeof own !== 'function') return
+  if (before > 0 && !isSubscribed) {
+    // Said when the response has taken the limit for its header, and right before it is looked at.
+    subscribe('http.server.request.start', () => lessen?.())
+    isSubscribed = true
+  }
+  const counted: OnIncoming = function (request, keepAlive) {
+    if (request.httpVersionMajor === 1 && request.httpVersionMinor === 1) onRequest()
+    const limit = server.maxRequestsPerSocket
+    if (!limit || limit <= 0 || before === 0) return own.call(this, request, keepAlive)
+    // Where there is none left a limit that is below the first: each request is dropped.
+    const left = limit > before ? limit - before : 0.5
+    lessen = () => {
+      server.maxRequestsPerSocket = left
+    }
+    try {
+      return own.call(this, request, keepAlive)
+    } finally {
+      lessen = undefined
+      if (server.maxRequestsPerSocket === left) server.maxRequestsPerSocket = limit
+    }
+  }
+  parser.onIncoming = counted
 }
