@@ -1,56 +1,101 @@
 /**
- * A game over Socket.IO that nobody has to leave for an upgrade: the board is shared state, and what a player is lies in
- * `socket.data`, which moves by itself.
+ * A Socket.IO game. Players keep their socket, their place and their colour through an upgrade, and the round its time.
+ *
+ *   npx handover run -- node dist/examples/game/server.js
+ *   open http://127.0.0.1:4000 in two windows, and use the arrow keys
+ *   npx handover upgrade
  */
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'handover'
+import { Deadline, join } from 'handover'
 import { socketIo } from 'handover/socket.io'
-import { Server, type Socket } from 'socket.io'
-import { Board, HEIGHT, type Player, WIDTH } from './board.js'
+import { Server } from 'socket.io'
+import {
+  type GameState,
+  HEIGHT,
+  newGame,
+  newPlayer,
+  nextRound,
+  type Player,
+  ROUND_MS,
+  scoreOf,
+  step,
+  WIDTH,
+} from './game.js'
 
-const release = process.env['GAME_RELEASE'] ?? '1'
-const page = readFileSync(new URL('../../../examples/game/page.html', import.meta.url))
+const FILES: Record<string, readonly [file: string, type: string]> = {
+  '/': ['index.html', 'text/html'],
+  '/style.css': ['style.css', 'text/css'],
+  '/page.js': ['page.js', 'text/javascript'],
+}
+/** The compiler does not copy them. */
+const folder = new URL('../../../examples/game/public/', import.meta.url)
 
-const runtime = await join({ release })
-const http = createServer((_request, response) => {
-  response.setHeader('Content-Type', 'text/html; charset=utf-8')
-  response.end(page)
+const runtime = await join()
+const server = createServer((request, response) => {
+  const [file, type] = FILES[request.url ?? ''] ?? []
+  if (file === undefined) response.writeHead(404).end()
+  else response.writeHead(200, { 'content-type': `${type}; charset=utf-8` }).end(readFileSync(new URL(file, folder)))
 })
-const io = new Server(http)
-const board = new Board()
+const io = new Server<
+  { step: (direction: string) => void; name: (name: string) => void },
+  Record<string, (...words: unknown[]) => void>,
+  object,
+  Player
+>(server)
 
-const playerOf = (socket: Socket): Player | undefined => socket.data.player
-const players = (): Player[] => [...io.sockets.sockets.values()].flatMap((socket) => playerOf(socket) ?? [])
-const tellAll = (): void => {
-  const scored = players().map((player) => ({ ...player, score: board.score(player.colour) }))
-  io.emit('board', { cells: board.cells, players: scored.sort((a, b) => b.score - a.score) })
+let game = newGame()
+/** When the round is over: a time that moves with the game. */
+const roundEnds = new Deadline(() => {
+  nextRound(game, players())
+  roundEnds.in(ROUND_MS)
+  show()
+})
+let endsAtMs: number | null = null
+
+runtime.state<{ game: GameState; endsAtMs: number | null }>('game', {
+  version: 1,
+  capture: () => ({ game, endsAtMs: roundEnds.dueAtMs }),
+  restore: (state) => ({ game, endsAtMs } = state),
+})
+// `socket.data` is the player, and moves.
+socketIo<Player>(runtime, io)
+runtime.hooks({
+  onMoved: () => roundEnds.clear(),
+  onAdopted: () => {
+    if (endsAtMs === null) roundEnds.in(ROUND_MS)
+    else roundEnds.at(endsAtMs)
+    show()
+  },
+})
+
+const players = (): Player[] => [...io.of('/').sockets.values()].map(({ data }) => data)
+
+function show(): void {
+  io.emit('game', {
+    width: WIDTH,
+    height: HEIGHT,
+    ...game,
+    leftMs: roundEnds.leftMs,
+    players: players().map((player) => ({ ...player, score: scoreOf(game, player) })),
+    process: process.pid,
+    generation: runtime.generation,
+  })
 }
 
 io.on('connection', (socket) => {
-  // For a player who was here before the upgrade `socket.recovered` is true, and the data is there.
-  socket.emit('served', { release, generation: runtime.generation, pid: process.pid, width: WIDTH, height: HEIGHT })
-  socket.on('join', (name, done) => {
-    socket.data.player ??= board.join(String(name))
-    tellAll()
-    done?.(playerOf(socket))
+  // One that has moved has its player.
+  if (!socket.recovered) socket.data = newPlayer(game, socket.id)
+  socket.on('step', (direction) => step(game, socket.data, direction) && show())
+  socket.on('name', (name) => {
+    if (typeof name === 'string' && name.trim() !== '') socket.data.name = name.trim().slice(0, 24)
+    show()
   })
-  socket.on('step', (direction, done) => {
-    const player = playerOf(socket)
-    if (player !== undefined && board.step(player, direction)) tellAll()
-    done?.(player)
-  })
-  socket.on('disconnect', tellAll)
+  socket.on('disconnect', show)
+  if (!socket.recovered) show()
 })
 
-runtime.state('board', {
-  version: 1,
-  capture: () => ({ cells: board.cells, joined: board.joined }),
-  restore: (state: Pick<Board, 'cells' | 'joined'>) => Object.assign(board, state),
-})
-socketIo(runtime, io)
-await runtime.listen(http, { name: 'game', port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1' })
+await runtime.listen(server, { name: 'game', port: Number(process.env['PORT'] ?? 4000), host: '127.0.0.1' })
 await runtime.ready()
-const { port } = http.address() as AddressInfo
-console.log(`ready release=${release} generation=${runtime.generation} pid=${process.pid} port=${port}`)
+console.log(`serves 127.0.0.1:${(server.address() as AddressInfo).port} as process ${process.pid}`)

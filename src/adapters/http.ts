@@ -72,7 +72,9 @@ function check(server: Server, name: string): void {
 /** What cannot be a session of this kind (another's, or a stream that is no socket) is served, and drained. */
 function open(kind: SessionKind<Connection>, socket: Socket): Connection | undefined {
   try {
-    return kind.open(socket, { bytesAtStart: socket.bytesRead, openedAtMs: nowMs(), requests: 0, isParked: false })
+    // What was read before its server got it, its parser has not seen yet.
+    const bytesAtStart = socket.bytesRead - socket.readableLength
+    return kind.open(socket, { bytesAtStart, openedAtMs: nowMs(), requests: 0, isParked: false })
   } catch (error) {
     if (error instanceof HandoverError) return undefined
     throw error

@@ -78,7 +78,7 @@ export async function cutEverywhere(t: Test, args: readonly string[] = []): Prom
   const { exitCode: code, json } = await upgrade
   t.equal(code, 0)
   t.match(json, { outcome: 'committed', sessions: { dropped: 0, refused: 0 } })
-  t.equal(json?.sessions.moved ?? 0, cuts.length, JSON.stringify(json))
+  t.ok((json?.sessions.moved ?? 0) >= cuts.length, JSON.stringify(json))
   for (const { client } of cuts) client.socket.destroy()
   t.equal((await server.supervisor.stop()).exitCode, 0)
 }

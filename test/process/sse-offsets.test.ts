@@ -5,3 +5,5 @@ import { scaled } from '../harness/timeout.js'
 t.setTimeout(scaled(110_000))
 
 t.test(`a stream's connection cut at each of ${WHOLE} bytes`, (t) => cutEverywhere(t))
+
+t.test('the same where the connections of the server move, too', (t) => cutEverywhere(t, ['--http']))

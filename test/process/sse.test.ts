@@ -131,6 +131,25 @@ t.test('a connection whose stream has ended moves on, and serves the next reques
   t.equal((await server.supervisor.stop()).exitCode, 0)
 })
 
+t.test('a request that has begun on a connection whose stream has ended is not cut in two', async (t) => {
+  const server = await EventServer.start(t, { args: ['--http'] })
+  const client = await server.stream('one')
+  t.equal((await server.supervisor.upgrade()).exitCode, 0)
+  client.send('GET /half')
+  await server.ask('/close?name=one')
+  await client.gets('0\r\n\r\n')
+  const from = server.supervisor.child.lines.length
+  const upgrade = server.supervisor.upgrade()
+  await server.supervisor.child.line(/"generation":3.*"msg":"serving"/, from)
+  client.send(' HTTP/1.1\r\nHost: x\r\n\r\n')
+  await client.gets('{"path":"/half","generation":2}\n')
+  t.match(await upgrade, { exitCode: 0, json: { sessions: { moved: 1, dropped: 0 } } })
+  client.send('GET /next HTTP/1.1\r\nHost: x\r\n\r\n')
+  await client.gets('{"path":"/next","generation":3}\n')
+  client.socket.destroy()
+  t.equal((await server.supervisor.stop()).exitCode, 0)
+})
+
 t.test('a client that does not read: everything arrives, in order, through two upgrades', async (t) => {
   const server = await EventServer.start(t, { args: ['--queue', '50000000'] })
   const client = await server.stream('one')
