@@ -57,6 +57,10 @@ t.test(`${UPGRADES} upgrades in a row and an aborted one under a storm of broadc
   await storm(t, await Hall.start(t), true)
 })
 
+t.test('the same with a definition, where all are restored in the freeze', async (t) => {
+  await storm(t, await Hall.start(t, { args: ['--own'] }), true)
+})
+
 t.test('the same where WebSockets are compressed, and some follow while all talk', async (t) => {
   const io = { perMessageDeflate: { threshold: 0 }, httpCompression: { threshold: 0 } }
   // Who is to refuse may be busy at the freeze, and not be asked: no aborted one here.
