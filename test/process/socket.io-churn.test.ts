@@ -42,7 +42,11 @@ t.test('every client connects, is answered, and goes when it wants to', async (t
   t.comment(`${clients} clients`)
   t.ok(clients > 0)
   const last = await hall.enter('polling')
-  const { clients: counted } = await last.who()
-  t.ok(counted >= 1 && counted <= 2, `${counted} clients are counted at the end`)
+  // The last requests of those that have gone are on their way.
+  let counted: number
+  const giveUpAt = performance.now() + scaled(10_000)
+  do counted = (await last.who()).clients
+  while (counted > 1 && performance.now() < giveUpAt)
+  t.equal(counted, 1, 'who has gone is not counted')
   t.equal((await hall.supervisor.stop()).exitCode, 0)
 })
