@@ -102,7 +102,7 @@ export class Clients {
   /** Predecessor, in the freeze: data and rooms may have changed by what others did. */
   touchChanged(kind: SessionKind<Seat>): void {
     if (!this.#isEarly) return
-    for (const [socket, seat] of kind) if (seat.looked !== this.#lookAt(seat)) kind.touch(socket)
+    for (const [socket, seat] of kind) if (seat.isStale || seat.looked !== this.#lookAt(seat)) kind.touch(socket)
   }
 
   get state(): Pick<StateDefinition, 'capture' | 'restore'> {
@@ -157,9 +157,10 @@ export class Clients {
     const { sid, webSocket, request } = seat
     const client = this.#members.clientOn(seat)
     if (this.#isEarly) seat.looked = this.#lookAt(seat)
+    seat.isStale = notNow(webSocket) !== undefined
     return {
       sid,
-      webSocket: toRow({ head: headOf(request), ...look(webSocket, notNow(webSocket) !== undefined) }),
+      webSocket: toRow({ head: headOf(request), ...look(webSocket, seat.isStale) }),
       client: client === undefined ? null : takeClient(this.#library, client, this.#looks),
     }
   }
@@ -182,7 +183,7 @@ export class Clients {
     request.websocket = webSocket
     this.#members.know(webSocket, socket)
     const transport = engine.createTransport('websocket', request)
-    const seat: Seat = { sid: state.sid, transport, webSocket, request, looked: 0 }
+    const seat: Seat = { sid: state.sid, transport, webSocket, request, looked: 0, isStale: false }
     this.#seat(socket, seat, state, moved)
     return seat
   }

@@ -13,6 +13,8 @@ export interface Seat {
   readonly request: EngineRequest
   /** Of what may change without a use of the socket, when it was captured. */
   looked: number
+  /** It was at work when it was captured: what can be seen only of one that stands still is missing. */
+  isStale: boolean
 }
 
 export class Members {
@@ -108,13 +110,14 @@ export class Members {
       const { sid } = request._query
       const transport = transports.get(request)
       // Without an id it is a new client, which is told of below.
-      if (sid !== undefined && transport !== undefined) this.#take({ sid, transport, webSocket, request, looked: 0 })
+      if (sid !== undefined && transport !== undefined)
+        this.#take({ sid, transport, webSocket, request, looked: 0, isStale: false })
     }
     engine.on('connection', (conn: EngineSocket) => {
       const { transport } = conn
       const request = conn.request as EngineRequest
       if (transport.name === 'websocket')
-        this.#take({ sid: conn.id, transport, webSocket: transport.socket, request, looked: 0 })
+        this.#take({ sid: conn.id, transport, webSocket: transport.socket, request, looked: 0, isStale: false })
     })
   }
 
