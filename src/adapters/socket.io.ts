@@ -57,6 +57,7 @@ export function socketIo<State = unknown>(
   if (typeof webSockets === 'string') return drained(webSockets === '' ? 'the transport "websocket"' : webSockets)
 
   const data: Data = {
+    isPlain: definition.restore === undefined,
     capture: (socket) => (definition.capture === undefined ? socket.data : definition.capture(publicly(socket))),
     restore: (socket, state) => {
       if (definition.restore === undefined) socket.data = state
@@ -80,7 +81,10 @@ export function socketIo<State = unknown>(
   const { httpServer } = io as unknown as { httpServer?: HttpServer }
   if (httpServer instanceof HttpServer) host.keepConnections(httpServer)
   host.hooks({
-    onFreeze: () => bridge.begin(ends),
+    onFreeze: () => {
+      bridge.begin(ends)
+      clients.touchChanged(kind)
+    },
     onThaw: () => bridge.undo(),
     onMoved: () => {
       bridge.cross(runtime.generation)

@@ -33,13 +33,16 @@ export class RawPolling {
 
   /** Polls until so many packets have come. Pings are answered. */
   async polls(count: number): Promise<readonly string[]> {
-    while (this.packets.length < count) {
-      for (const packet of (await ask(this.#port, 'GET', path(this.sid))).split(SEPARATOR)) {
-        if (packet === '2') await this.post('3')
-        else if (packet !== '6') this.packets.push(packet)
-      }
-    }
+    while (this.packets.length < count) await this.poll()
     return this.packets
+  }
+
+  /** One request, to its answer: packets, or nothing to say. */
+  async poll(): Promise<void> {
+    for (const packet of (await ask(this.#port, 'GET', path(this.sid))).split(SEPARATOR)) {
+      if (packet === '2') await this.post('3')
+      else if (packet !== '6') this.packets.push(packet)
+    }
   }
 
   /** A whole request as bytes. */

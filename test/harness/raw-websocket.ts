@@ -64,6 +64,8 @@ export interface RawOptions {
   readonly path?: string
   /** Further lines of the request. */
   readonly headers?: readonly string[]
+  /** The request is sent in two parts; what is between them. */
+  readonly cut?: { readonly at: number; until(): Promise<unknown> }
 }
 
 export class RawWebSocket {
@@ -86,7 +88,7 @@ export class RawWebSocket {
     socket.on('error', (error: NodeJS.ErrnoException) => (this.error = error.code))
   }
 
-  static async open({ port, path = '/room/kitchen', headers = [] }: RawOptions): Promise<RawWebSocket> {
+  static async open({ port, path = '/room/kitchen', headers = [], cut }: RawOptions): Promise<RawWebSocket> {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
     const lines = [
       `GET ${path} HTTP/1.1`,
@@ -98,7 +100,10 @@ export class RawWebSocket {
       'X-Test: raw',
       ...headers,
     ]
-    socket.write(`${lines.join('\r\n')}\r\n\r\n`)
+    const request = `${lines.join('\r\n')}\r\n\r\n`
+    if (cut !== undefined && cut.at > 0) socket.write(request.slice(0, cut.at))
+    await cut?.until()
+    socket.write(request.slice(cut?.at))
     let said = Buffer.alloc(0)
     while (!said.includes('\r\n\r\n')) {
       const [bytes] = (await within(once(socket, 'data'), `an answer to the handshake at ${port}`)) as [Buffer]

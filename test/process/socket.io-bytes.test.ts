@@ -9,7 +9,7 @@ t.setTimeout(scaled(120_000))
 
 const PATH = '/socket.io/?EIO=4&transport=websocket'
 
-/** What a client says that is in two namespaces already: text, fragments, attachments, an ack of the server's, one more namespace. */
+/** What a client says that is in two namespaces already: text, fragments, attachments, one more namespace. */
 const EXCHANGE = Buffer.concat([
   frame(TEXT, '421["echo","one"]'),
   frame(TEXT, '422["ec', { fin: false }),
@@ -19,7 +19,6 @@ const EXCHANGE = Buffer.concat([
   frame(BINARY, Buffer.from([1, 2, 3])),
   frame(BINARY, Buffer.alloc(130, 5)),
   frame(TEXT, '42/admin,4["echo","four"]'),
-  frame(TEXT, '42["question","?"]'),
   frame(TEXT, '3'),
   frame(TEXT, '40/room-1,'),
 ])
@@ -45,8 +44,8 @@ for (const ending of ['aborted', 'committed'] as const) {
     const { port } = hall
     const reference = await enter(port)
     reference.send(EXCHANGE)
-    await reference.gets(3 + 9)
-    const expected = heardBy(reference)
+    await reference.gets(3 + 8)
+    const expected = heardBy(reference).sort()
     t.ok(expected.includes('1 431["one"]') && expected.includes('10 p'), 'the exchange is what it should be', {
       expected,
     })
@@ -65,9 +64,8 @@ for (const ending of ['aborted', 'committed'] as const) {
     for (const [at, client] of clients.entries()) {
       await client.gets(3 + expected.length)
       const heard = heardBy(client)
-      // Callbacks are numbered for all clients together.
-      const plain = (texts: string[]) => texts.map((text) => text.replace(/42\d+\["question"/, '42#["question"')).sort()
-      t.same(plain(heard), plain(expected), `cut at ${at}`)
+      // A namespace is joined in a later turn: its answer has no fixed place.
+      t.same(heard.sort(), expected, `cut at ${at}`)
       t.equal(client.ended, false)
       client.socket.destroy()
     }

@@ -1,5 +1,8 @@
 /** Socket.IO clients go on in the successor: the same sockets, rooms, data and acknowledgements. */
+import { setImmediate } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import t, { type Test } from 'tap'
+import { descriptorSorts } from '../harness/census.js'
 import { type Guest, Hall, SOCKET_IO_SERVER, WAYS, type Way } from '../harness/socket.io.js'
 import { scaled, until } from '../harness/timeout.js'
 
@@ -13,6 +16,16 @@ async function enterAll(hall: Hall): Promise<Map<string, Guest>> {
     guests.set(`${way} /room-7`, await hall.enter(way, '/room-7', { query: { seat: '3' } }))
   }
   return guests
+}
+
+/** Polls come and go: looked at until it is as it was, or for some seconds. */
+async function descriptorsLike(expected: Record<string, number>, pid: number): Promise<Record<string, number>> {
+  const giveUpAt = performance.now() + scaled(5_000)
+  for (;;) {
+    const now = descriptorSorts(pid)
+    if (isDeepStrictEqual(now, expected) || performance.now() > giveUpAt) return now
+    await setImmediate()
+  }
 }
 
 async function ends(t: Test, hall: Hall, guests: Iterable<Guest>): Promise<void> {
@@ -33,6 +46,7 @@ t.test(
       const { own, handshake } = await guest.who()
       before.set(name, { id: guest.socket.id, own: own.sort(), handshake })
     }
+    let descriptors: Record<string, number> | undefined
     for (let upgrades = 1; upgrades <= 5; upgrades++) {
       if (upgrades < 3) await hall.abortedUpgrade()
       const { pid } = await (guests.get('websocket') as Guest).who()
@@ -48,6 +62,9 @@ t.test(
         t.equal(who.clients, 9, 'the engine counts all')
         if (!name.includes('/')) t.equal(who.sockets, 3)
       }
+      const serving = (await (guests.get('websocket') as Guest).who()).pid
+      if (descriptors === undefined) descriptors = descriptorSorts(serving)
+      else t.same(await descriptorsLike(descriptors, serving), descriptors, 'no descriptor was left behind')
     }
     const speaker = guests.get('polling') as Guest
     speaker.socket.emit('say', 'hall', 'hello')

@@ -27,6 +27,14 @@ export interface Gives {
   watch(origin: string, socket: IoSocket): void
 }
 
+/** A client that is not live yet. */
+export interface Built {
+  readonly client: Client
+  readonly state: ClientState
+  /** Its timers go on. */
+  arm(): void
+}
+
 /** A request as Engine.IO wants it. @param state null when the app has dropped it: it is then one of the protocol alone. */
 export function engineRequest(state: ClientState['request'], protocol: number, socket: Socket): EngineRequest {
   const head = state ?? { method: 'GET', url: `/?EIO=${protocol}`, httpVersion: '1.1', rawHeaders: [] }
@@ -48,19 +56,17 @@ export function buildClient(
   transport: Transport,
   socket: Socket,
   gives: Gives,
-): Client {
+): Built {
   const { engine, io, EngineSocket, Client } = library
   const request = engineRequest(state.request, state.protocol, socket)
-  const { writable } = transport
-  // Its constructor greets the client, as far as it can write.
+  // Its constructor would greet the client; and nothing is sent before commit.
   transport.writable = false
   const conn = new EngineSocket(state.sid, engine, transport, request, state.protocol)
   conn.writeBuffer = state.packets.map(givePacket)
-  transport.writable = writable
   conn.remoteAddress = state.address
   conn.upgraded = state.upgraded
   transport.on('headers', (headers: unknown, request: unknown) => engine.emit('headers', headers, request))
-  resumePings(conn, engine, state)
+  const arm = resumePings(conn, engine, state)
   engine.clients[conn.id] = conn
   engine.clientsCount++
   conn.once('close', () => {
@@ -78,7 +84,7 @@ export function buildClient(
     const socket = buildNamespace(library, client, each, gives)
     if (each.waits) gives.watch(state.heardBy, socket)
   }
-  return client
+  return { client, state, arm }
 }
 
 function givePacket({ type, data, compress, volatile }: PacketState): EnginePacket {
@@ -123,12 +129,16 @@ function namespaceOf({ io }: Library, { name, handshake }: NamespaceState): Name
 }
 
 /** It is live: the app gets its sockets, as it gets those of new clients. */
-export function announce(client: Client, { joining }: ClientState): void {
+export function goLive({ client, state: { joining, closing }, arm }: Built): void {
+  const { conn } = client
+  arm()
+  conn.flush()
   for (const socket of client.sockets.values()) {
     const { emit } = EventEmitter.prototype
     for (const event of ['connect', 'connection']) apart(() => emit.call(socket.nsp, event, socket))
   }
   for (const { name, auth } of joining) client.connect(name, auth)
+  if (closing) conn.close()
 }
 
 /** It goes on elsewhere. Its sockets stay connected in the eyes of those that still hold them: see `Bridge`. */

@@ -1,30 +1,35 @@
 /** The clients of a server as sessions and shared state, and what becomes of them in a transfer. */
 import { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
-import type { Hooks, SessionDefinition, StateDefinition } from '../../runtime/types.js'
+import type { Hooks, Precopy, SessionDefinition, SessionKind, StateDefinition } from '../../runtime/types.js'
 import type { Library as WebSocketLibrary } from '../../runtime/websocket/internals.js'
-import { fromRow, toRow } from '../../runtime/websocket/record.js'
+import { fromRow, type Moved, toRow } from '../../runtime/websocket/record.js'
 import { headOf } from '../../runtime/websocket/request.js'
 import { sendFirst } from '../../runtime/websocket/sender.js'
-import { look, notNow, rebuild, retire } from '../../runtime/websocket/socket.js'
+import { look, notNow, rebuild, refresh, retire } from '../../runtime/websocket/socket.js'
 import { Stillness } from '../../runtime/websocket/stillness.js'
+import { sealState } from '../../wire/envelope.js'
 import type { Bridge } from './bridge.js'
-import { announce, buildClient, engineRequest, type Gives, pollingTransport, takeOut } from './build.js'
-import type { Client, IoSocket, Library, Transport } from './internals.js'
+import { type Built, buildClient, engineRequest, type Gives, goLive, pollingTransport, takeOut } from './build.js'
+import type { IoSocket, Library, Transport } from './internals.js'
 import type { Members, Seat } from './members.js'
-import { type ClientState, checkPolling, checkWebSocket, type WebSocketState } from './record.js'
+import { checkPolling, checkWebSocket, type WebSocketState } from './record.js'
 import { type Looks, takeClient, takePolling } from './take.js'
 
 /** What the app says about the data of a socket. */
 export interface Data {
   capture(socket: IoSocket): unknown
   restore(socket: IoSocket, data: unknown): void
+  /** Nothing but the socket knows of it: a client may be restored while it is still served, and forgotten. */
+  readonly isPlain: boolean
 }
 
-/** A client that was restored, and is not live yet. */
+/** A WebSocket that was restored, and is not live yet. */
 interface Restored {
-  readonly client: Client
-  readonly state: ClientState
+  /** Undefined while it is only tried. */
+  readonly built: Built | undefined
+  /** Frames that wait in it. */
+  readonly waiting: Moved['waiting']
 }
 
 /** How often a poll is answered while a WebSocket is tried, so that the client comes to an end with polling (engine.io lib/socket.ts). */
@@ -36,9 +41,12 @@ export class Clients {
   readonly #members: Members
   readonly #bridge: Bridge
   readonly #data: Data
+  readonly #isEarly: boolean
   readonly #stillness: Stillness
   readonly #restored = new WeakMap<Socket, Restored>()
-  #polling: Restored[] = []
+  /** WebSockets that polling clients are trying: the client may be restored once more. */
+  readonly #tried = new Map<string, Transport>()
+  #polling: Built[] = []
 
   /** @param onStill called with a WebSocket that said "not now", and may move now. */
   constructor(
@@ -58,11 +66,13 @@ export class Clients {
     this.#members = members
     this.#bridge = bridge
     this.#data = data
+    // What joins rooms for other processes to know would join them twice.
+    this.#isEarly = data.isPlain && library.localAdapters.includes(library.io.of('/').adapter.constructor)
   }
 
   get sessions(): Pick<
     SessionDefinition<Seat, WebSocketState>,
-    'capture' | 'restore' | 'notNow' | 'onMoved' | 'onAdopted'
+    'capture' | 'restore' | 'notNow' | 'onMoved' | 'onAdopted' | 'precopy'
   > {
     return {
       notNow: (_socket, { webSocket }) => this.#notNow(webSocket),
@@ -70,7 +80,29 @@ export class Clients {
       restore: (socket, state) => this.#restore(socket, state),
       onMoved: (_socket, seat) => this.#onMoved(seat),
       onAdopted: (socket, seat) => this.#onAdopted(socket, seat),
+      ...(this.#isEarly ? { precopy: this.#precopy } : {}),
     }
+  }
+
+  /** What changes without a use of the connection is looked for in the freeze: see `touchChanged`. */
+  get #precopy(): Precopy<Seat, WebSocketState> {
+    return {
+      changes: 'touch',
+      update: (socket, seat, state) => {
+        this.#undo(socket, seat)
+        this.#give(socket, seat, checkWebSocket(state))
+      },
+      forget: (socket, seat) => {
+        this.#undo(socket, seat)
+        retire(seat.webSocket)
+      },
+    }
+  }
+
+  /** Predecessor, in the freeze: data and rooms may have changed by what others did. */
+  touchChanged(kind: SessionKind<Seat>): void {
+    if (!this.#isEarly) return
+    for (const [socket, seat] of kind) if (seat.isStale || seat.looked !== this.#lookAt(seat)) kind.touch(socket)
   }
 
   get state(): Pick<StateDefinition, 'capture' | 'restore'> {
@@ -83,7 +115,8 @@ export class Clients {
   get hooks(): Hooks {
     return {
       onAdopted: () => {
-        for (const { client, state } of this.#polling.splice(0)) goLive(client, state)
+        this.#tried.clear()
+        for (const built of this.#polling.splice(0)) goLive(built)
       },
     }
   }
@@ -123,42 +156,79 @@ export class Clients {
   #capture(seat: Seat): WebSocketState {
     const { sid, webSocket, request } = seat
     const client = this.#members.clientOn(seat)
+    if (this.#isEarly) seat.looked = this.#lookAt(seat)
+    seat.isStale = notNow(webSocket) !== undefined
     return {
       sid,
-      webSocket: toRow({ head: headOf(request), ...look(webSocket, false) }),
+      webSocket: toRow({ head: headOf(request), ...look(webSocket, seat.isStale) }),
       client: client === undefined ? null : takeClient(this.#library, client, this.#looks),
     }
   }
 
+  /** A number that tells whether anything has changed that no use of the connection tells of. */
+  #lookAt(seat: Seat): number {
+    const sockets = this.#members.clientOn(seat)?.sockets.values() ?? []
+    const waits = (socket: IoSocket) => this.#bridge.waitsFor(socket)
+    const seen = [...sockets].map((socket) => [[...socket.rooms], this.#data.capture(socket), waits(socket)])
+    return sealState(seen).checksum
+  }
+
   #restore(socket: Socket, captured: WebSocketState): Seat {
-    const { sid, client: state, webSocket: row } = checkWebSocket(captured)
+    const state = checkWebSocket(captured)
     const { engine } = this.#library
-    const server = engine.ws
-    if (server === undefined) throw new Error('this release has no WebSocket transport')
-    const moved = fromRow(row)
-    const webSocket = rebuild(server, this.#webSockets, socket, moved)
+    if (engine.ws === undefined) throw new Error('this release has no WebSocket transport')
+    const moved = fromRow(state.webSocket)
+    const webSocket = rebuild(engine.ws, this.#webSockets, socket, moved)
     const request = engineRequest(moved.head, 4, socket)
     request.websocket = webSocket
-    const transport = engine.createTransport('websocket', request)
-    transport.perMessageDeflate = engine.opts.perMessageDeflate
-    sendFirst(webSocket, moved.waiting)
     this.#members.know(webSocket, socket)
-    if (state === null) this.#tryAgain(sid, transport)
-    else {
-      const client = buildClient(this.#library, state, transport, socket, this.#gives)
-      this.#restored.set(socket, { client, state })
-      this.#bridge.catchUp(client, state.heardBy, state.heard)
+    const transport = engine.createTransport('websocket', request)
+    const seat: Seat = { sid: state.sid, transport, webSocket, request, looked: 0, isStale: false }
+    this.#seat(socket, seat, state, moved)
+    return seat
+  }
+
+  #give(socket: Socket, seat: Seat, state: WebSocketState): void {
+    const moved = fromRow(state.webSocket)
+    refresh(seat.webSocket, moved)
+    seat.transport = this.#library.engine.createTransport('websocket', seat.request)
+    this.#seat(socket, seat, state, moved)
+  }
+
+  #seat(socket: Socket, { sid, transport }: Seat, { client: state }: WebSocketState, moved: Moved): void {
+    transport.perMessageDeflate = this.#library.engine.opts.perMessageDeflate
+    let built: Built | undefined
+    if (state === null) {
+      this.#tried.set(sid, transport)
+      this.#tryAgain(sid, transport)
+    } else {
+      built = buildClient(this.#library, state, transport, socket, this.#gives)
+      this.#bridge.catchUp(built.client, state.heardBy, state.heard)
     }
-    return { sid, transport, webSocket, request }
+    this.#restored.set(socket, { built, waiting: moved.waiting })
+  }
+
+  /** What was made of an earlier state. The connection stays, and the WebSocket. */
+  #undo(socket: Socket, { sid, transport, webSocket }: Seat): void {
+    const { built } = this.#restored.get(socket) ?? {}
+    this.#restored.delete(socket)
+    if (built !== undefined) takeOut(this.#library, built.client)
+    else this.#leave(sid, transport)
+    transport.removeAllListeners()
+    webSocket.removeAllListeners()
+  }
+
+  /** Whoever tries it here gives it up. */
+  #leave(sid: string, transport: Transport): void {
+    if (this.#tried.get(sid) === transport) this.#tried.delete(sid)
+    giveUp(transport)
   }
 
   /** The client tries a WebSocket, and may be waiting for the end of its poll. */
   #tryAgain(sid: string, transport: Transport): void {
     const conn = this.#library.engine.clients[sid]
-    if (conn === undefined || conn.upgrading || conn.upgraded) {
-      transport.close()
-      return
-    }
+    // It may still come: the clients are told once more in the freeze.
+    if (conn === undefined || conn.upgrading || conn.upgraded) return
     conn._maybeUpgrade(transport)
     const timer = setInterval(() => {
       if (!conn.upgrading) clearInterval(timer)
@@ -167,25 +237,33 @@ export class Clients {
     timer.unref()
   }
 
-  #onMoved(seat: Seat): void {
-    const client = this.#members.clientOn(seat)
-    this.#stillness.forget(seat.webSocket)
-    retire(seat.webSocket)
+  #onMoved({ sid, transport, webSocket, ...seat }: Seat): void {
+    const client = this.#members.clientOn({ sid, transport, webSocket, ...seat })
+    this.#stillness.forget(webSocket)
+    retire(webSocket)
     if (client === undefined) {
-      // Whoever tries it here gives it up.
-      seat.transport.emit('close')
+      this.#leave(sid, transport)
       return
     }
     takeOut(this.#library, client)
     this.#bridge.moved(client)
   }
 
-  #onAdopted(socket: Socket, seat: Seat): void {
+  #onAdopted(socket: Socket, { sid, transport, webSocket }: Seat): void {
     const restored = this.#restored.get(socket)
+    if (restored === undefined) return
     this.#restored.delete(socket)
+    sendFirst(webSocket, restored.waiting)
     // A predecessor that had given the client away already has not read on.
-    if (seat.webSocket.isPaused) seat.webSocket.resume()
-    if (restored !== undefined) goLive(restored.client, restored.state)
+    if (webSocket.isPaused) webSocket.resume()
+    if (restored.built === undefined) {
+      this.#tried.delete(sid)
+      // Its client has gone.
+      if (this.#library.engine.clients[sid]?.upgrading !== true) transport.close()
+    } else {
+      transport.writable = true
+      goLive(restored.built)
+    }
   }
 
   /** May come twice: what comes later is what counts. */
@@ -195,8 +273,12 @@ export class Clients {
     for (const { client } of this.#polling.splice(0)) takeOut(this.#library, client)
     for (const state of clients) {
       const transport = pollingTransport(this.#library, state)
-      const client = buildClient(this.#library, state, transport, new Socket(), this.#gives)
-      this.#polling.push({ client, state })
+      this.#polling.push(buildClient(this.#library, state, transport, new Socket(), this.#gives))
+    }
+    for (const [sid, tried] of this.#tried) {
+      giveUp(tried)
+      tried.removeAllListeners()
+      this.#tryAgain(sid, tried)
     }
     for (const [name, namespace] of io._nsps) namespace._ids = Math.max(namespace._ids, ackIds[name] ?? 0)
     for (const [name, { sessions, packets }] of Object.entries(recoverable)) {
@@ -207,8 +289,10 @@ export class Clients {
   }
 }
 
-function goLive(client: Client, state: ClientState): void {
-  client.conn.flush()
-  announce(client, state)
-  if (state.closing) (client.conn as unknown as { close(): void }).close()
+/** Whoever has begun to try a transport stops, and leaves it as it is. */
+function giveUp(transport: Transport): void {
+  const { close } = transport
+  transport.close = () => undefined
+  transport.emit('close')
+  transport.close = close
 }

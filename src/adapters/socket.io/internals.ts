@@ -61,6 +61,7 @@ export interface EngineSocket extends EventEmitter {
   resetPingTimeout(ms: number): void
   sendPacket(type: string): void
   onClose(reason: string): void
+  close(): void
   flush(): void
   _maybeUpgrade(transport: Transport): void
 }

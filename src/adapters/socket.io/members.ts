@@ -8,9 +8,13 @@ import type { Client, EngineRequest, EngineSocket, Library, Transport } from './
 /** A WebSocket: a client's transport, or one that a polling client is trying. */
 export interface Seat {
   readonly sid: string
-  readonly transport: Transport
+  transport: Transport
   readonly webSocket: WebSocket
   readonly request: EngineRequest
+  /** Of what may change without a use of the socket, when it was captured. */
+  looked: number
+  /** It was at work when it was captured: what can be seen only of one that stands still is missing. */
+  isStale: boolean
 }
 
 export class Members {
@@ -106,12 +110,14 @@ export class Members {
       const { sid } = request._query
       const transport = transports.get(request)
       // Without an id it is a new client, which is told of below.
-      if (sid !== undefined && transport !== undefined) this.#take({ sid, transport, webSocket, request })
+      if (sid !== undefined && transport !== undefined)
+        this.#take({ sid, transport, webSocket, request, looked: 0, isStale: false })
     }
     engine.on('connection', (conn: EngineSocket) => {
       const { transport } = conn
       const request = conn.request as EngineRequest
-      if (transport.name === 'websocket') this.#take({ sid: conn.id, transport, webSocket: transport.socket, request })
+      if (transport.name === 'websocket')
+        this.#take({ sid: conn.id, transport, webSocket: transport.socket, request, looked: 0, isStale: false })
     })
   }
 
