@@ -79,7 +79,11 @@ function hold(socket: Socket, descriptor: number): Endpoint {
   }
   return {
     get port() {
-      return isDatagramSocketClosed(socket) || !isDatagramSocketBound(socket) ? 0 : socket.address().port
+      try {
+        return socket.address().port
+      } catch {
+        return 0
+      }
     },
     activate() {
       calls.release()

@@ -5,6 +5,7 @@ import { HandoverError, messageOf } from '../errors.js'
 import { binding } from '../sys/binding.js'
 import { type HeldListener, listenHeld, unsupported } from '../sys/node-internals.js'
 import { clearStale } from '../sys/unix-path.js'
+import { apart } from './apart.js'
 import { DEFAULT_BACKLOG } from './listen-options.js'
 import { checkName } from './sessions.js'
 import type { ListenOptions } from './types.js'
@@ -107,7 +108,7 @@ export class Listeners {
 
   /** Stops accepting and receiving; the sockets stay open in the supervisor. Connections stay. */
   retire(): void {
-    for (const endpoint of this.#endpoints.values()) endpoint.retire()
+    for (const endpoint of this.#endpoints.values()) apart(() => endpoint.retire())
   }
 
   /** Resolves when all that was sent is out, or after that time. */

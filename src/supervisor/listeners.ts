@@ -63,7 +63,8 @@ export class Listeners {
     const claims = this.#claims.get(generation) ?? new Map<string, Claim>()
     for (const { name, cookie, port } of reported) {
       const claim = claims.get(name)
-      if (claim !== undefined) Object.assign(claim.listener, { cookie, port })
+      // A runtime that has closed it at once has no port to tell; the socket has the one it had.
+      if (claim !== undefined) Object.assign(claim.listener, { cookie, port: port || claim.listener.port })
     }
     const before = this.#current
     this.#current = new Map()

@@ -18,13 +18,23 @@ const PAIRS = NODE_MAJORS.slice(1).flatMap((newer, index) => [
   [newer, NODE_MAJORS[index]!] as const,
 ])
 
-for (const [from, to] of PAIRS) {
+/** Over a path, where addresses and options of TCP are none. */
+const OF_TCP = /^(no-delay|addresses)/
+const UNIX = SCENARIOS.filter(({ name }) => !OF_TCP.test(name))
+const [oldest, newest] = [NODE_MAJORS[0]!, NODE_MAJORS.at(-1)!]
+const ALL = [
+  ...PAIRS.map(([from, to]) => ({ from, to, path: undefined, scenarios: SCENARIOS })),
+  { from: oldest, to: newest, path: `/tmp/handover-matrix-${process.pid}-1.sock`, scenarios: UNIX },
+  { from: newest, to: oldest, path: `/tmp/handover-matrix-${process.pid}-2.sock`, scenarios: UNIX },
+]
+
+for (const { from, to, path, scenarios } of ALL) {
   const [old, young] = [await nodeBinary(from), await nodeBinary(to)]
   const skip = (old === undefined || young === undefined) && NO_NODE
-  t.test(`${from} → ${to}`, { skip }, async (t) => {
-    const stage = await Stage.start(t, { node: old! })
+  t.test(`${from} → ${to}${path === undefined ? '' : ', over a unix socket'}`, { skip }, async (t) => {
+    const stage = await Stage.start(t, { node: old!, args: path === undefined ? [] : ['--path', path] })
     const other = ['--node', young!]
-    await playAll(t, stage, SCENARIOS, [
+    await playAll(t, stage, scenarios, [
       async () => {
         const { exitCode, json } = await stage.abortedUpgrade(...other)
         t.equal(exitCode, 3)

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import t, { type Test } from 'tap'
 import type { SupervisorStatus } from '../../src/supervisor/status.js'
 import { descriptorSorts } from '../harness/census.js'
+import { compiled } from '../harness/child.js'
 import { Numbered } from '../harness/datagrams.js'
 import { NO_NODE, nodeBinary } from '../harness/node-versions.js'
 import { PUPPET_SERVER, Puppet, Stage, type StageOptions } from '../harness/puppet.js'
@@ -258,6 +259,22 @@ t.test('what a predecessor sends at its end goes out, to names too', async (t) =
     () => `two datagrams: ${got}`,
   )
   t.same(got.sort(), ['to a name', 'to a number'])
+})
+
+t.test('on a Node that lacks what it needs the socket is bound when it may receive', async (t) => {
+  const stage = await open(t, [], { env: { NODE_OPTIONS: `--import=${compiled('test/fixtures/no-peer-names.js')}` } })
+  const numbered = (await Numbered.open(t, stage.udpPort)).start()
+  await numbered.progress()
+  t.equal((await stage.abortedUpgrade()).exitCode, 3)
+  await numbered.progress()
+  t.equal((await stage.supervisor.upgrade()).exitCode, 0)
+  await numbered.progress()
+  t.equal((await stage.supervisor.upgrade()).exitCode, 0)
+  await numbered.progress()
+  await numbered.stop()
+  t.same(numbered.generations, [1, 3, 4])
+  t.same(late(stage), [])
+  t.match(await stage.run(() => process.env['NODE_OPTIONS']), /no-peer-names/)
 })
 
 t.test('a process that crashes leaves its socket to the next one', async (t) => {
