@@ -33,4 +33,11 @@ export { applyOptions, hasOptions, isUnrefed, knowOptions, optionsOf, unrefSilen
 export { descriptorOf } from './node/private.js'
 export { unsupported } from './node/self-test.js'
 export { idleLeftMs, knowTimeout, resumeIdleTimer, timerOf } from './node/timers.js'
+export {
+  areTicketKeysGiven,
+  isContextGiven,
+  lastResponse,
+  sessionIdContextOf,
+  setSessionIdContext,
+} from './node/tls.js'
 export { followUse } from './node/usage.js'
