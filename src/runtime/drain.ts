@@ -78,7 +78,8 @@ export async function drain(
     }
   }
   await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, drainMs).unref()
+    // Keeps the process: a socket that is not read does not, and its client would be hung up on without a word.
+    const timer = setTimeout(resolve, drainMs)
     look = () => {
       if (open.size > 0 || (left?.size ?? 0) > 0) return
       clearTimeout(timer)

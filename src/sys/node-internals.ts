@@ -37,6 +37,7 @@ export {
   areTicketKeysGiven,
   isContextGiven,
   lastResponse,
+  readOn,
   sessionIdContextOf,
   setSessionIdContext,
 } from './node/tls.js'

@@ -1,5 +1,6 @@
 /** How a connection is ended without a reset. */
 import type { Socket } from 'node:net'
+import { readOn } from '../../sys/node-internals.js'
 
 /** How long an ended connection may stay silent before it is closed, when the client does not close it. */
 const LINGER_MS = 2000
@@ -22,6 +23,7 @@ export function endPolitely(socket: Socket): void {
   }
   socket.end()
   socket.resume()
+  readOn(socket)
   linger(socket)
 }
 

@@ -5,6 +5,9 @@ export interface Handle {
   readonly fd: number
   readonly writeQueueSize: number
   onread: unknown
+  reading: boolean
+  readStart(): number
+  readStop(): number
   open(fd: number): number
   close(callback?: () => void): void
   listen(backlog: number): number

@@ -4,8 +4,10 @@
  */
 import { createHash } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Server } from 'node:tls'
+import { inside } from './private.js'
 
 interface PrivateTlsServer {
   /** Also what setSecureContext() uses when it is called without one, so it has to be told each time. */
@@ -52,4 +54,15 @@ interface PrivateHttpSocket {
 export function lastResponse(socket: Duplex): ServerResponse | undefined {
   const { parser, _httpMessage } = socket as unknown as PrivateHttpSocket
   return _httpMessage && parser?.incoming === _httpMessage.req ? _httpMessage : undefined
+}
+
+/**
+ * Reads from the kernel, whoever has stopped it: the http parser does when nobody takes a request's body, behind the back of
+ * the stream, which then believes that it reads.
+ */
+export function readOn(socket: Socket): void {
+  const handle = inside(socket)._handle
+  if (!handle) return
+  handle.reading = true
+  handle.readStart()
 }
