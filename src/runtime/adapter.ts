@@ -4,7 +4,7 @@ import { HandoverError } from '../errors.js'
 import type { AskedSocket } from './listen-options.js'
 import type { Endpoint } from './listeners.js'
 import { JoinedRuntime } from './runtime.js'
-import type { Runtime, SessionDefinition, SessionKind } from './types.js'
+import type { Runtime, SessionDefinition, SessionKind, StateDefinition } from './types.js'
 
 export type { AskedSocket } from './listen-options.js'
 export type { Endpoint } from './listeners.js'
@@ -18,6 +18,8 @@ export interface Host extends Runtime {
     name: string,
     definition: SessionDefinition<Session, State>,
   ): SessionKind<Session>
+  /** Shared state that a release which does not declare it, or cannot read it, does without: no upgrade is refused for it. */
+  optionalState<State>(name: string, definition: StateDefinition<State>): void
   /** This server's connections move: at commit it stops accepting, and nothing else. Its own close(), which may close idle ones, is not called. */
   keepConnections(server: Server): void
   /**
@@ -27,6 +29,16 @@ export interface Host extends Runtime {
    * @throws HandoverError HANDOVER_LISTEN_REFUSED, HANDOVER_USAGE
    */
   keepSocket(asked: AskedSocket, hold: (descriptor: number) => Endpoint): Promise<boolean>
+  /** This server's connections cannot move, and are drained in the adapter's way. Before it listens. Includes `keepConnections`. */
+  drainConnections(server: Server, drainer: Drainer): void
+}
+
+/** How the connections of a server are drained; it begins with `onMoved`. */
+export interface Drainer {
+  /** Why they cannot move, for the result: "a TLS session cannot leave its process". */
+  readonly reason: string
+  /** The deadline has come: ends politely what is open still. What has not closed a second later is destroyed. */
+  end(): void
 }
 
 /** @throws HandoverError HANDOVER_USAGE when it is not what join() returned. */

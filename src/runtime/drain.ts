@@ -2,6 +2,8 @@
 import type { Socket } from 'node:net'
 import { clip, type Pause } from '../transfer/types.js'
 import type { ReasonFields } from '../wire/fields.js'
+import type { Drainer } from './adapter.js'
+import { apart } from './apart.js'
 import type { Following } from './follow.js'
 import { type Stay, summary } from './stay.js'
 
@@ -38,8 +40,15 @@ export type Left = Pick<
  * @param connections open connections; they leave the set by themselves as they close, and when they move.
  * @param left until the deadline. Thousands, perhaps, that are about to go: nothing is done for each of them here. Those that
  * came in an earlier transfer are not among the connections.
+ * @param drainerOf of connections that are drained in the way of an adapter.
  */
-export async function drain(connections: Set<Socket>, drainMs: number, left?: Left): Promise<Drained> {
+export async function drain(
+  connections: Set<Socket>,
+  drainMs: number,
+  left?: Left,
+  drainerOf: (socket: Socket) => Drainer | undefined = () => undefined,
+): Promise<Drained> {
+  const noSession = (socket: Socket): Stay => ({ reason: drainerOf(socket)?.reason ?? 'not a session' })
   const open = new Set<Socket>()
   const late = new Set<Socket>()
   const drained: Stay[] = []
@@ -49,7 +58,7 @@ export async function drain(connections: Set<Socket>, drainMs: number, left?: Le
     // Not the stream's `closed`: that is true from destroy() on, and would be too early.
     socket.once('close', () => {
       if (!open.delete(socket) || late.has(socket)) return
-      drained.push(endedHere(stay))
+      drained.push(stay === undefined ? endedHere(noSession(socket)) : hadNotMoved(stay))
       look()
     })
   }
@@ -64,12 +73,13 @@ export async function drain(connections: Set<Socket>, drainMs: number, left?: Le
     left.onOpened = (socket) => open.delete(socket)
     left.onEnded = (socket, stay) => {
       if (!socket.destroyed) return follow(socket, stay)
-      drained.push(endedHere(stay))
+      drained.push(hadNotMoved(stay))
       look()
     }
   }
   await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, drainMs).unref()
+    // Keeps the process: a socket that is not read does not, and its client would be hung up on without a word.
+    const timer = setTimeout(resolve, drainMs)
     look = () => {
       if (open.size > 0 || (left?.size ?? 0) > 0) return
       clearTimeout(timer)
@@ -85,15 +95,15 @@ export async function drain(connections: Set<Socket>, drainMs: number, left?: Le
   }
   for (const socket of open) {
     if (!socket.closed) late.add(socket)
-    else if (open.delete(socket)) drained.push(endedHere(undefined))
+    else if (open.delete(socket)) drained.push(endedHere(noSession(socket)))
   }
-  const stays = [...late].map(() => NO_SESSION)
+  const stays = [...late].map(noSession)
   for (const socket of left?.sockets ?? []) {
     if (socket.destroyed) continue
     late.add(socket)
-    stays.push(left?.stayOf(socket) ?? NO_SESSION)
+    stays.push(left?.stayOf(socket) ?? noSession(socket))
   }
-  await closeAll(late)
+  await closeAll(late, drainerOf)
   const dropped = stays.map(lateAfter(drainMs))
   const { followed, forced = [] } = left ?? {}
   return {
@@ -114,17 +124,24 @@ async function within(ms: number, work: Promise<void>): Promise<void> {
   clearTimeout(timer)
 }
 
-async function closeAll(sockets: ReadonlySet<Socket>): Promise<void> {
+async function closeAll(
+  sockets: ReadonlySet<Socket>,
+  drainerOf: (socket: Socket) => Drainer | undefined,
+): Promise<void> {
   const closed = [...sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve)))
-  for (const socket of sockets) close(socket)
+  const drainers = new Set<Drainer>()
+  for (const socket of sockets) {
+    const drainer = drainerOf(socket)
+    if (drainer === undefined) close(socket)
+    else drainers.add(drainer)
+  }
+  for (const drainer of drainers) apart(() => drainer.end())
   const timer = setTimeout(() => {
     for (const socket of sockets) socket.destroy()
   }, CLOSE_MS)
   await Promise.all(closed)
   clearTimeout(timer)
 }
-
-const NO_SESSION: Stay = { reason: 'not a session' }
 
 const lateAfter =
   (drainMs: number) =>
@@ -133,13 +150,12 @@ const lateAfter =
     reason: clip(`${reason}, and still open after ${drainMs} ms of drain`),
   })
 
-const endedHere = (stay: Stay | undefined): Stay => {
-  const { reason, held: _, ...rest } = stay ?? NO_SESSION
-  return {
-    ...rest,
-    reason: `${stay === undefined ? reason : 'it had not moved'}: served to its end by the predecessor`,
-  }
-}
+const endedHere = ({ reason, held: _, ...rest }: Stay): Stay => ({
+  ...rest,
+  reason: `${reason}: served to its end by the predecessor`,
+})
+
+const hadNotMoved = (stay: Stay): Stay => endedHere({ ...stay, reason: 'it had not moved' })
 
 /** Ends politely: the last close with unread bytes in the kernel would send a reset, and the client lose what was sent. */
 function close(socket: Socket): void {

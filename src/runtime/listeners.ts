@@ -5,6 +5,7 @@ import { HandoverError, messageOf } from '../errors.js'
 import { binding } from '../sys/binding.js'
 import { type HeldListener, listenHeld, unsupported } from '../sys/node-internals.js'
 import { clearStale } from '../sys/unix-path.js'
+import type { Drainer } from './adapter.js'
 import { apart } from './apart.js'
 import { DEFAULT_BACKLOG } from './listen-options.js'
 import { checkName } from './sessions.js'
@@ -27,6 +28,9 @@ export class Listeners {
   readonly connections = new Set<Socket>()
   readonly #endpoints = new Map<string, Endpoint & { readonly cookie: string }>()
   readonly #keepers = new WeakSet<Server>()
+  readonly #drainers = new Map<Server, Drainer>()
+  /** Of those connections that are drained in the way of their adapter. */
+  readonly #drained = new WeakMap<Socket, Drainer>()
   readonly #names = new Set<string>()
 
   /** Takes a name while it is opened, and for good if that succeeds. @throws HandoverError HANDOVER_USAGE */
@@ -121,8 +125,20 @@ export class Listeners {
     this.#keepers.add(server)
   }
 
+  /** Its connections stay, and are drained like this. */
+  drainConnections(server: Server, drainer: Drainer): void {
+    this.#keepers.add(server)
+    this.#drainers.set(server, drainer)
+  }
+
+  drainerOf(socket: Socket): Drainer | undefined {
+    return this.#drained.get(socket)
+  }
+
   #follow(server: Server): void {
     const { connections } = this
+    const drained = this.#drained
+    const drainer = this.#drainers.get(server)
     // One for all sockets, and not `once`: an HTTP server adds and removes a listener of 'close' with each request.
     function onClose(this: Socket): void {
       connections.delete(this)
@@ -130,6 +146,7 @@ export class Listeners {
     server.on('connection', (socket: Socket) => {
       connections.add(socket)
       socket.on('close', onClose)
+      if (drainer !== undefined) drained.set(socket, drainer)
     })
   }
 }

@@ -9,7 +9,7 @@ import { Predecessor } from '../transfer/predecessor.js'
 import { Successor } from '../transfer/successor.js'
 import type { Ending, Pause } from '../transfer/types.js'
 import { type CONTROL, type Fields, TRANSFER } from '../wire/messages.js'
-import type { Host } from './adapter.js'
+import type { Drainer, Host } from './adapter.js'
 import type { Control, Told } from './control.js'
 import { drain } from './drain.js'
 import type { Following } from './follow.js'
@@ -92,9 +92,19 @@ export class JoinedRuntime implements Host {
     this.#listeners.keepConnections(server)
   }
 
+  drainConnections(server: Server, drainer: Drainer): void {
+    this.#mustBeDeclaring('drainConnections()')
+    this.#listeners.drainConnections(server, drainer)
+  }
+
   state<State>(name: string, definition: StateDefinition<State>): void {
     this.#mustBeDeclaring(`shared state "${name}"`)
     this.#states.declare(name, definition as StateDefinition)
+  }
+
+  optionalState<State>(name: string, definition: StateDefinition<State>): void {
+    this.#mustBeDeclaring(`shared state "${name}"`)
+    this.#states.declare(name, definition as StateDefinition, true)
   }
 
   async listen(server: Server, options: ListenOptions): Promise<void> {
@@ -268,7 +278,8 @@ export class JoinedRuntime implements Host {
 
   async #drain(drainMs: number): Promise<void> {
     const untilMs = nowMs() + drainMs
-    const drained = await drain(this.#listeners.connections, drainMs, this.#left)
+    const drainerOf = (socket: Socket) => this.#listeners.drainerOf(socket)
+    const drained = await drain(this.#listeners.connections, drainMs, this.#left, drainerOf)
     // The supervisor ends this process when it hears of it.
     await this.#listeners.flush(Math.max(0, untilMs - nowMs()))
     this.#control?.send('drained', drained)

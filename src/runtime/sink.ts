@@ -51,13 +51,13 @@ export function createSink(
         })
       }
       const choices = (offered: Offer['sessions'], what: string, find: (name: string) => Versioned | undefined) =>
-        offered.flatMap(({ name, writes, sessions: count }): Choice[] => {
+        offered.flatMap(({ name, writes, sessions: count, optional = false }): Choice[] => {
           const definition = find(name)
           const version = definition && commonVersion(writes, readableVersions(definition))
           const isEarly = what === 'session kind' && definitionOf(name)?.precopy !== undefined
           if (version !== undefined) return [isEarly ? { name, version, early: true } : { name, version }]
           // Nothing of this kind is alive: nothing can be lost.
-          if (what === 'session kind' && count === 0) return []
+          if (what === 'session kind' ? count === 0 : optional) return []
           const reason = definition
             ? `the predecessor writes version ${writes.join(', ')} of ${what} "${name}", the successor reads ${readableVersions(definition).join(', ')}`
             : `the successor does not declare ${what} "${name}"`

@@ -37,6 +37,7 @@ export function createSource(sessions: Sessions, states: States, transport: Tran
           name,
           writes: writableVersions(definition),
           sessions: 0,
+          ...(states.optional.has(name) ? { optional: true } : {}),
         })),
         descriptors: kinds.reduce((sum, kind) => sum + countOf(kind), 0),
       }

@@ -7,7 +7,10 @@ import { checkVersions } from './versions.js'
 export class States {
   readonly definitions = new Map<string, StateDefinition>()
 
-  declare(name: string, definition: StateDefinition): void {
+  /** Those that a successor may do without. */
+  readonly optional = new Set<string>()
+
+  declare(name: string, definition: StateDefinition, isOptional = false): void {
     checkName('shared state', name, this.definitions)
     checkVersions(`shared state "${name}"`, definition)
     for (const method of ['capture', 'restore'] as const) {
@@ -15,5 +18,6 @@ export class States {
         throw new HandoverError('HANDOVER_USAGE', `shared state "${name}": ${method} must be a function`)
     }
     this.definitions.set(name, definition)
+    if (isOptional) this.optional.add(name)
   }
 }

@@ -59,4 +59,12 @@ export { descriptorOf } from './node/private.js'
 export { readRequest } from './node/request.js'
 export { unsupported } from './node/self-test.js'
 export { idleLeftMs, knowTimeout, resumeIdleTimer, timeLeftMs, timerOf } from './node/timers.js'
+export {
+  areTicketKeysGiven,
+  isContextGiven,
+  lastResponse,
+  readOn,
+  sessionIdContextOf,
+  setSessionIdContext,
+} from './node/tls.js'
 export { followUse } from './node/usage.js'

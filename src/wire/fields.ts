@@ -30,8 +30,16 @@ export const refusal = v.object({
 })
 export type RefusalFields = v.InferOutput<typeof refusal>
 
-/** A session kind or shared state: the versions it can write, the newest first, or read. */
-export const offered = v.object({ name, writes: v.pipe(v.array(version), v.maxLength(1000)), sessions: count })
+/**
+ * A session kind or shared state: the versions it can write, the newest first, or read. `optional`: of a state without which
+ * the successor does well enough.
+ */
+export const offered = v.object({
+  name,
+  writes: v.pipe(v.array(version), v.maxLength(1000)),
+  sessions: count,
+  optional: v.optional(v.boolean()),
+})
 export const readable = v.object({ name, reads: v.pipe(v.array(version), v.maxLength(1000)) })
 /** `early`: of a session kind that the successor can restore while it is still served, and bring up to date. */
 export const chosen = v.object({ name, version, early: v.optional(v.boolean()) })

@@ -98,3 +98,21 @@ t.test('sessions move, what has left them is drained', async (t) => {
   t.match({ exitCode, json }, { exitCode: 0, json: { sessions: { moved: 1, drained: 1, dropped: 0 } } })
   stays.client.destroy()
 })
+
+t.test('a connection that nobody reads does not let its process end before the deadline', async (t) => {
+  const drainMs = scaled(700)
+  const stage = await Stage.start(t, { options: ['--drain', `${drainMs}ms`] })
+  const paused = await Puppet.open(stage)
+  await paused.serve((socket, _session, { puppets }) => {
+    puppets.leave(socket)
+    socket.pause()
+  })
+  const { json } = await stage.supervisor.upgrade()
+  t.match(json, {
+    outcome: 'committed',
+    sessions: { moved: 0, drained: 0, dropped: 1 },
+    reasons: [{ of: 'dropped', count: 1, reason: `not a session, and still open after ${drainMs} ms of drain` }],
+  })
+  await paused.isEnded()
+  t.equal(paused.error, undefined)
+})

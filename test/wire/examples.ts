@@ -62,6 +62,7 @@ export const EXAMPLES: Record<string, Record<string, Fields[]>> = {
         states: [{ name: 'rooms', writes: [1], sessions: 0 }],
         descriptors: 5,
       },
+      { protocol, sessions: [], states: [{ name: 'tls', writes: [1], sessions: 0, optional: true }], descriptors: 0 },
     ],
     accept: [
       { protocol: 1, sessions: [{ name: 'chat', version: 1 }], states: [{ name: 'rooms', version: 1 }] },
