@@ -38,8 +38,14 @@ export type Left = Pick<
  * @param connections open connections; they leave the set by themselves as they close, and when they move.
  * @param left until the deadline. Thousands, perhaps, that are about to go: nothing is done for each of them here. Those that
  * came in an earlier transfer are not among the connections.
+ * @param whyHere of a session that nobody takes over; it is looked at at once, since one that has ended is none any more.
  */
-export async function drain(connections: Set<Socket>, drainMs: number, left?: Left): Promise<Drained> {
+export async function drain(
+  connections: Set<Socket>,
+  drainMs: number,
+  left?: Left,
+  whyHere: (socket: Socket) => Stay | undefined = () => undefined,
+): Promise<Drained> {
   const open = new Set<Socket>()
   const late = new Set<Socket>()
   const drained: Stay[] = []
@@ -54,7 +60,7 @@ export async function drain(connections: Set<Socket>, drainMs: number, left?: Le
     })
   }
   // What is destroyed has ended before, and only its 'close' is still to come.
-  for (const socket of connections) if (!socket.destroyed && !left?.has(socket)) follow(socket)
+  for (const socket of connections) if (!socket.destroyed && !left?.has(socket)) follow(socket, whyHere(socket))
   if (left !== undefined) {
     left.onMoved = (socket) => {
       connections.delete(socket)
@@ -87,7 +93,7 @@ export async function drain(connections: Set<Socket>, drainMs: number, left?: Le
     if (!socket.closed) late.add(socket)
     else if (open.delete(socket)) drained.push(endedHere(undefined))
   }
-  const stays = [...late].map(() => NO_SESSION)
+  const stays = [...late].map((socket) => whyHere(socket) ?? NO_SESSION)
   for (const socket of left?.sockets ?? []) {
     if (socket.destroyed) continue
     late.add(socket)

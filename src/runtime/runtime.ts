@@ -14,6 +14,7 @@ import { drain } from './drain.js'
 import type { Following } from './follow.js'
 import { HookList } from './hooks.js'
 import { DEFAULT_BACKLOG, Listeners } from './listeners.js'
+import { allOf, sessionsThatStay, stayOf, whyNotRetire } from './retire.js'
 import { Sessions } from './sessions.js'
 import { createSink } from './sink.js'
 import { createSource } from './source.js'
@@ -165,6 +166,9 @@ export class JoinedRuntime implements Host {
       case 'transfer':
         this.#transfer(message.fields, message.descriptors as [number, number, number])
         return
+      case 'retire':
+        this.#retireAlone(message.fields)
+        return
     }
   }
 
@@ -266,6 +270,23 @@ export class JoinedRuntime implements Host {
     } catch (error) {
       this.#logger?.error({ error: messageOf(error) }, 'a listener of runtime.retired threw')
     }
+  }
+
+  /** Nobody takes over: what is open is served to its end here. */
+  #retireAlone(fields: Fields<typeof CONTROL, 'retire'>): void {
+    const refused = whyNotRetire(fields, this.#sessions, this.#phase === 'serving')
+    if (refused !== undefined) {
+      this.#control?.send('aborted', { side: 'predecessor', ...refused, phases: [], pauseMs: null })
+      return
+    }
+    this.#intake?.finish()
+    const reasons = sessionsThatStay(this.#sessions)
+    this.#retire([], undefined)
+    this.#control?.send('committed', { moved: 0, phases: [], reasons, left: 0 })
+    const open = allOf(this.#listeners.connections, this.#sessions)
+    void drain(open, fields.drainMs, undefined, (socket) => stayOf(socket, this.#sessions)).then((drained) =>
+      this.#control?.send('drained', drained),
+    )
   }
 
   async #drain(drainMs: number): Promise<void> {
