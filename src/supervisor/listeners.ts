@@ -3,9 +3,12 @@
  * it never accepts, and since its copy stays open no backlog is ever reset.
  */
 import { lookup } from 'node:dns/promises'
+import { fstatSync } from 'node:fs'
 import { isIP } from 'node:net'
-import { messageOf } from '../errors.js'
+import { HandoverError, messageOf } from '../errors.js'
 import { binding } from '../sys/binding.js'
+import { tcpTable } from '../sys/tcp-table.js'
+import type { PassedListener } from './release.js'
 
 export interface ListenerSpec {
   readonly name: string
@@ -34,6 +37,31 @@ export class Listeners {
   #current = new Map<string, Listener>()
   /** What each generation asked for: decides what stays when it serves, and what goes when it is gone. */
   readonly #wanted = new Map<number, Map<string, Listener>>()
+  /** Of the command line: every generation has them from its start, whether it asks or not, until all is closed. */
+  readonly #fixed = new Map<string, Listener>()
+
+  /** Makes the listeners every generation is started with. @throws HandoverError HANDOVER_LISTEN_REFUSED */
+  async open(specs: readonly ListenerSpec[]): Promise<void> {
+    for (const spec of specs) {
+      try {
+        const made = await make(spec)
+        this.#fixed.set(spec.name, made)
+        made.port = boundPort(made.descriptor) ?? spec.port
+      } catch (cause) {
+        throw new HandoverError('HANDOVER_LISTEN_REFUSED', messageOf(cause), { cause })
+      }
+    }
+  }
+
+  /** What a program is started with. The descriptors stay this class'. */
+  passed(): PassedListener[] {
+    return [...this.#fixed].map(([name, { descriptor }]) => ({ name, descriptor }))
+  }
+
+  /** The ports of all that serve. */
+  ports(): Set<number> {
+    return new Set([...this.#fixed.values(), ...this.#current.values()].map(({ port }) => port))
+  }
 
   /**
    * The listener a generation asks for: the one there is, if name and address are the same, else a new one. The
@@ -42,8 +70,13 @@ export class Listeners {
   async provide(generation: number, spec: ListenerSpec): Promise<number> {
     const wanted = this.#wanted.get(generation) ?? new Map<string, Listener>()
     this.#wanted.set(generation, wanted)
-    const before = wanted.get(spec.name) ?? this.#current.get(spec.name)
-    if (before !== undefined && sameAddress(before, spec)) {
+    const fixed = this.#fixed.get(spec.name)
+    if (fixed !== undefined && !mayServe(fixed, spec))
+      throw new Error(
+        `listener "${spec.name}" is kept on ${addressOf(fixed.spec.host, fixed.port)} by the supervisor (--listen), and was asked for on ${addressOf(spec.host, spec.port)}`,
+      )
+    const before = fixed ?? wanted.get(spec.name) ?? this.#current.get(spec.name)
+    if (before !== undefined && (before === fixed || sameAddress(before, spec))) {
       wanted.set(spec.name, before)
       return before.descriptor
     }
@@ -81,6 +114,8 @@ export class Listeners {
 
   closeAll(): void {
     const all = [...this.#current.values(), ...[...this.#wanted.values()].flatMap((wanted) => [...wanted.values()])]
+    all.push(...this.#fixed.values())
+    this.#fixed.clear()
     this.#current = new Map()
     this.#wanted.clear()
     this.#closeUnused(all)
@@ -88,7 +123,7 @@ export class Listeners {
 
   /** The names, and the addresses they are bound to. */
   list(): { name: string; address: string; cookie: string }[] {
-    return [...this.#current.values()].map(({ spec, cookie, port }) => ({
+    return [...new Set([...this.#fixed.values(), ...this.#current.values()])].map(({ spec, cookie, port }) => ({
       name: spec.name,
       address: addressOf(spec.host, port),
       cookie,
@@ -97,6 +132,7 @@ export class Listeners {
 
   #closeUnused(listeners: Iterable<Listener>): void {
     const used = new Set<Listener>([
+      ...this.#fixed.values(),
       ...this.#current.values(),
       ...[...this.#wanted.values()].flatMap((wanted) => [...wanted.values()]),
     ])
@@ -106,6 +142,17 @@ export class Listeners {
 
 function sameAddress({ spec, port }: Listener, now: ListenerSpec): boolean {
   return spec.host === now.host && (now.port === port || now.port === 0)
+}
+
+/** A runtime may leave open which address or port it gets; it does not get another than it asks for. */
+function mayServe({ spec, port }: Listener, asked: ListenerSpec): boolean {
+  return (asked.port === 0 || asked.port === port) && (asked.host === null || asked.host === spec.host)
+}
+
+/** The port the kernel chose, or was told. */
+function boundPort(descriptor: number): number | undefined {
+  const inode = String(fstatSync(descriptor).ino)
+  return tcpTable().find((row) => row.isListening && row.inode === inode)?.localPort
 }
 
 function addressOf(host: string | null, port: number): string {
