@@ -78,12 +78,28 @@ bool Arguments::Boolean(size_t index, const char* name) {
   return Expect(value.IsBoolean(), name, "a boolean") && value.As<Napi::Boolean>().Value();
 }
 
-std::string Arguments::String(size_t index, const char* name) {
-  const Napi::Value value = info_[index];
-  if (!Expect(value.IsString(), name, "a string")) return {};
+std::string Arguments::Text(Napi::Value value, const std::string& name) {
+  if (!Expect(value.IsString(), name.c_str(), "a string")) return {};
   const std::string text = value.As<Napi::String>().Utf8Value();
   // The kernel would read only what is before it.
-  return Expect(text.find('\0') == std::string::npos, name, "a string without a NUL") ? text : std::string();
+  return Expect(text.find('\0') == std::string::npos, name.c_str(), "a string without a NUL") ? text : std::string();
+}
+
+std::string Arguments::String(size_t index, const char* name) { return Text(info_[index], name); }
+
+std::vector<std::string> Arguments::Strings(size_t index, const char* name) {
+  std::vector<std::string> strings;
+  const Napi::Value value = info_[index];
+  if (!Expect(value.IsArray(), name, "an array")) return strings;
+  const Napi::Array array = value.As<Napi::Array>();
+  for (uint32_t at = 0; at < array.Length(); at++) {
+    const Napi::HandleScope scope(info_.Env());
+    const Napi::Value item = array.Get(at);
+    if (info_.Env().IsExceptionPending()) failed_ = true;  // a getter or proxy threw
+    if (failed_) return {};
+    strings.push_back(Text(item, std::string(name) + "[" + std::to_string(at) + "]"));
+  }
+  return strings;
 }
 
 Bytes Arguments::NonEmptyBytes(size_t index, const char* name) {

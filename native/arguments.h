@@ -30,6 +30,7 @@ class Arguments {
   std::vector<int> Descriptors(size_t index, const char* name);
   bool Boolean(size_t index, const char* name);
   std::string String(size_t index, const char* name);
+  std::vector<std::string> Strings(size_t index, const char* name);
   Bytes NonEmptyBytes(size_t index, const char* name);
   Napi::Function Function(size_t index, const char* name);
 
@@ -38,6 +39,7 @@ class Arguments {
 
  private:
   bool Expect(bool holds, const char* name, const std::string& what);
+  std::string Text(Napi::Value value, const std::string& name);
   bool ExpectInteger(Napi::Value value, const std::string& name, double least, double most);
 
   const Napi::CallbackInfo& info_;

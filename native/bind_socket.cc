@@ -57,6 +57,7 @@ Napi::Value Receive(const Napi::CallbackInfo& info) {
     if (!descriptors.Set(index, received.descriptors[index].get())) return {};
   }
   if (!result.Set("bytes", static_cast<double>(received.bytes)) || !result.Set("descriptors", descriptors)) return {};
+  if (received.pid != 0 && !result.Set("pid", received.pid)) return {};
   for (OwnedFd& descriptor : received.descriptors) descriptor.Release();
   return result;
 }
@@ -83,6 +84,16 @@ Napi::Value SocketCookie(const Napi::CallbackInfo& info) {
   const Status status = posix::GetSocketCookie(fd, &cookie);
   if (!status.ok()) return Done(info.Env(), status);
   return Napi::BigInt::New(info.Env(), cookie);
+}
+
+Napi::Value IsListening(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const int fd = arguments.Descriptor(0, "fd");
+  if (arguments.failed()) return {};
+  bool listening = false;
+  const Status status = posix::IsListening(fd, &listening);
+  if (!status.ok()) return Done(info.Env(), status);
+  return Napi::Boolean::New(info.Env(), listening);
 }
 
 Napi::Value QueueSizes(const Napi::CallbackInfo& info) {
@@ -176,6 +187,7 @@ void BindSockets(Napi::Object exports) {
   Bind<Receive>(exports, "receive");
   Bind<PeerCredentials>(exports, "peerCredentials");
   Bind<SocketCookie>(exports, "socketCookie");
+  Bind<IsListening>(exports, "isListening");
   Bind<QueueSizes>(exports, "queueSizes");
   Bind<SocketOptions>(exports, "socketOptions");
   Bind<ListenTcp>(exports, "listenTcp");

@@ -11,6 +11,7 @@ namespace handover {
 void BindDescriptors(Napi::Object exports);
 void BindSockets(Napi::Object exports);
 void BindProcesses(Napi::Object exports);
+void BindPrograms(Napi::Object exports);
 void BindEpoll(Napi::Object exports);
 void BindWatcher(Napi::Object exports);
 

@@ -11,6 +11,7 @@ Napi::Object Initialize([[maybe_unused]] Napi::Env env, Napi::Object exports) {
   handover::BindDescriptors(exports);
   handover::BindSockets(exports);
   handover::BindProcesses(exports);
+  handover::BindPrograms(exports);
   handover::BindEpoll(exports);
   handover::BindWatcher(exports);
 #endif

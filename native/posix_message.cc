@@ -34,9 +34,15 @@ ssize_t Transmit(int fd, Call call) {
 }
 
 /// Takes ownership of every descriptor of the message, in all of its control headers.
-void Collect(msghdr* message, std::vector<OwnedFd>* descriptors) {
+void Collect(msghdr* message, std::vector<OwnedFd>* descriptors, int* pid) {
   for (cmsghdr* header = CMSG_FIRSTHDR(message); header != nullptr; header = CMSG_NXTHDR(message, header)) {
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    if (header->cmsg_level != SOL_SOCKET) continue;
+    if (header->cmsg_type == SCM_CREDENTIALS) {
+      ucred sender{};
+      memcpy(&sender, CMSG_DATA(header), sizeof sender);
+      *pid = sender.pid;
+    }
+    if (header->cmsg_type != SCM_RIGHTS) continue;
     const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (size_t index = 0; index < count; index++) {
       int fd;
@@ -107,7 +113,7 @@ Status Receive(int fd, uint8_t* into, size_t capacity, Received* received) {
 
   std::vector<OwnedFd> descriptors;
   descriptors.reserve(kMaxDescriptors);
-  Collect(&message, &descriptors);
+  Collect(&message, &descriptors, &received->pid);
   if (message.msg_flags & MSG_CTRUNC) return {kControlTruncated, "recvmsg"};
   if (message.msg_flags & MSG_TRUNC) return {EMSGSIZE, "recvmsg"};
   // Zero bytes mean end of file; descriptors riding on an empty message, which this side never sends, have no owner.

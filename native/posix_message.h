@@ -15,6 +15,8 @@ constexpr size_t kMaxDescriptors = 253;
 struct Received {
   bool would_block = false;
   size_t bytes = 0;
+  /// Of the sender, where the socket has SO_PASSCRED; else 0.
+  int pid = 0;
   std::vector<OwnedFd> descriptors;
 };
 

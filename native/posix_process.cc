@@ -1,6 +1,7 @@
 #include "posix_process.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -34,6 +35,8 @@ Status PidfdSignal(int pidfd, int signal, bool* alive) {
   if (result == -1 && errno == ESRCH) return {};
   return Check(result, "pidfd_send_signal");
 }
+
+Status AdoptOrphans() { return Check(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl"); }
 
 Status PidfdWait(int pidfd, Exit* exit) {
   siginfo_t info{};

@@ -22,6 +22,8 @@ struct Limit {
 Status PidfdOpen(int pid, OwnedFd* pidfd);
 /// `alive` is false when the process is gone; that is no error.
 Status PidfdSignal(int pidfd, int signal, bool* alive);
+/// Who loses its parent below this process becomes its child (PR_SET_CHILD_SUBREAPER), and is this process' to reap.
+Status AdoptOrphans();
 /// Reaps an own child if it has ended.
 Status PidfdWait(int pidfd, Exit* exit);
 

@@ -30,6 +30,13 @@ Status GetPeerCredentials(int fd, PeerCredentials* credentials) {
 
 Status GetSocketCookie(int fd, uint64_t* cookie) { return GetOption(fd, SOL_SOCKET, SO_COOKIE, cookie); }
 
+Status IsListening(int fd, bool* listening) {
+  int value = 0;
+  const Status status = GetOption(fd, SOL_SOCKET, SO_ACCEPTCONN, &value);
+  *listening = status.ok() && value != 0;
+  return status.error == ENOTSOCK || status.error == EBADF ? Status{} : status;
+}
+
 Status GetQueueSizes(int fd, QueueSizes* sizes) {
   const Status status = Check(ioctl(fd, SIOCINQ, &sizes->receive), "ioctl");
   if (!status.ok()) return status;

@@ -29,6 +29,8 @@ struct SocketOptions {
 Status GetPeerCredentials(int fd, PeerCredentials* credentials);
 /// SO_COOKIE: the same through every duplicate of a socket.
 Status GetSocketCookie(int fd, uint64_t* cookie);
+/// SO_ACCEPTCONN; `listening` is false of what is no socket, or not open, too.
+Status IsListening(int fd, bool* listening);
 /// SIOCINQ and SIOCOUTQ.
 Status GetQueueSizes(int fd, QueueSizes* sizes);
 Status GetSocketOptions(int fd, SocketOptions* options);

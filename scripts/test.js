@@ -9,7 +9,8 @@
 // as a user's are. HANDOVER_TEST_TIMEOUT_SCALE=3 gives everything three times as long. The counts are also written, as
 // JSON, to .tap/results.json or to the file HANDOVER_TEST_RESULTS names.
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -94,7 +95,12 @@ async function runAll(files, jobs) {
 async function runFile(file) {
   const began = performance.now()
   const result = { file: sourceOf(file), passed: 0, skipped: [], failures: [], seconds: 0, stderr: '' }
-  const environment = { ...process.env, TAP_TIMEOUT: String(FILE_TIMEOUT_SECONDS) }
+  const mark = `HANDOVER_TEST_FILE=${randomUUID()}`
+  const environment = {
+    ...process.env,
+    TAP_TIMEOUT: String(FILE_TIMEOUT_SECONDS),
+    HANDOVER_TEST_FILE: mark.split('=')[1],
+  }
   delete environment.NODE_OPTIONS
   const child = spawn(process.execPath, ['--enable-source-maps', file], {
     cwd: root,
@@ -102,7 +108,8 @@ async function runFile(file) {
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   })
-  running.add(child)
+  const started = { group: child.pid, mark }
+  running.add(started)
   const parser = new Parser()
   parser.on('pass', () => result.passed++)
   parser.on('skip', (assert) => result.skipped.push({ name: assert.fullname, reason: reasonOf(assert.skip) }))
@@ -117,12 +124,12 @@ async function runFile(file) {
   })
 
   // tap's own timeout comes first and says which test was running; this one is for a process that cannot say anything.
-  const timer = setTimeout(() => kill(child.pid), (FILE_TIMEOUT_SECONDS + 15) * 1000)
+  const timer = setTimeout(() => kill(started), (FILE_TIMEOUT_SECONDS + 15) * 1000)
   const [code, signal] = await new Promise((done) => child.once('exit', (...end) => done(end)))
   clearTimeout(timer)
-  if (!(await isGroupGone(child.pid))) {
+  if (!(await isAllGone(started))) {
     result.failures.push({ name: 'a process the test started was still running at its end' })
-    kill(child.pid)
+    kill(started)
   }
   // A process that left the group may hold the stream open for ever.
   const cut = setTimeout(() => {
@@ -131,7 +138,7 @@ async function runFile(file) {
   }, GROUP_GONE_WITHIN_MS)
   const summary = await parsed
   clearTimeout(cut)
-  running.delete(child)
+  running.delete(started)
   result.seconds = (performance.now() - began) / 1000
   const skipReason = skipReasonOf(summary)
   if (skipReason !== undefined) result.skipped.push({ name: 'the whole file', reason: skipReason })
@@ -155,17 +162,35 @@ function hiddenFailures(summary, code, signal, stderr) {
   return warning === null ? [] : [{ name: warning[0] }]
 }
 
-async function isGroupGone(group) {
+async function isAllGone({ group, mark }) {
   const giveUpAt = performance.now() + GROUP_GONE_WITHIN_MS
   while (performance.now() < giveUpAt) {
-    try {
-      process.kill(-group, 0)
-    } catch {
-      return true
-    }
+    if (!isGroup(group) && markedWith(mark).length === 0) return true
     await new Promise((done) => setTimeout(done, 10))
   }
   return false
+}
+
+function isGroup(group) {
+  try {
+    process.kill(-group, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** What a supervisor starts leads a session of its own: it is known by the environment it was started with. */
+function markedWith(mark) {
+  if (process.platform !== 'linux') return []
+  return readdirSync('/proc').filter((name) => {
+    try {
+      return /^\d+$/.test(name) && readFileSync(`/proc/${name}/environ`, 'latin1').split('\0').includes(mark)
+    } catch {
+      // It has ended, or is another user's.
+      return false
+    }
+  })
 }
 
 function print(result) {
@@ -221,17 +246,19 @@ function indent(text) {
   return text.trimEnd().replace(/^/gm, '    ')
 }
 
-/** The whole group: a test that is killed cannot clean up after itself. */
-function kill(group) {
-  try {
-    process.kill(-group, 'SIGKILL')
-  } catch {
-    // gone by itself
+/** All that it has started: a test that is killed cannot clean up after itself. */
+function kill({ group, mark }) {
+  for (const pid of [-group, ...markedWith(mark).map(Number)]) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // gone by itself
+    }
   }
 }
 
 function interrupt(signal) {
-  for (const child of running) kill(child.pid)
+  for (const started of running) kill(started)
   process.kill(process.pid, signal)
 }
 

@@ -68,22 +68,29 @@ export function formatStatus(status: SupervisorStatus): string {
     String(generation.pid ?? ''),
     formatMs(generation.uptimeMs),
     generation.sessions === null
-      ? '?'
+      ? unknown(generation)
       : Object.entries(generation.sessions)
           .map(([kind, count]) => `${kind} ${number(count)}`)
           .join(', ') || '0',
-    generation.unregistered === null ? '?' : number(generation.unregistered),
+    generation.unregistered === null ? unknown(generation) : number(generation.unregistered),
   ])
+  const said = generations.flatMap(({ generation, said }) =>
+    said === null ? [] : [`generation ${generation} said ${said}`],
+  )
   return [
     `supervisor pid ${status.pid}, up ${formatMs(status.uptimeMs)}`,
     ...upgrades.map(
       ({ id, phase, from, to }) => `  upgrade ${id} from generation ${from} to ${to} is in progress (${phase})`,
     ),
     ...columns([heading, ...rows]),
+    ...said,
     ...listeners.map(({ name, address }) => `listener ${name} on ${address}`),
     ...(lastUpgrade === null ? [] : [`last ${formatResult(lastUpgrade)}`]),
   ].join('\n')
 }
+
+/** A program cannot be asked; a runtime did not answer. */
+const unknown = ({ joins }: { readonly joins: boolean }): string => (joins ? '?' : '-')
 
 function columns(rows: readonly string[][]): string[] {
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []

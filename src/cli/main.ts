@@ -8,6 +8,7 @@ import { POLICIES, UNSETTLED } from '../supervisor/options.js'
 import { AnsweredError, request } from './client.js'
 import { formatMs } from './duration.js'
 import { formatResult, formatStatus } from './format.js'
+import { type ProgramFlags, programOptions } from './program.js'
 import { type RunFlags, run } from './run.js'
 
 interface Flags {
@@ -15,7 +16,7 @@ interface Flags {
   readonly json?: boolean
 }
 
-interface UpgradeFlags extends Flags {
+interface UpgradeFlags extends Flags, ProgramFlags {
   readonly node?: string
   readonly policy?: (typeof POLICIES)[number]
   readonly unsettled?: (typeof UNSETTLED)[number]
@@ -44,6 +45,14 @@ const policy = () =>
 const unsettled = () =>
   new Option('--unsettled <what>', 'what follows when the copy does not settle in its time').choices(UNSETTLED)
 
+const ready = () =>
+  new Option(
+    '--ready <when>',
+    'a program is ready when it joins or says READY=1 (auto), when it says it (notify), when it lives (alive), or when it answers at tcp://HOST:PORT or http://HOST:PORT/PATH',
+  )
+const settle = () => new Option('--settle <duration>', 'how long a program must live after that to be believed')
+const stopSignal = () => new Option('--stop-signal <signal>', 'what ends the server in order')
+
 let exitCode: number = EXIT.ok
 
 const program = new Command('handover')
@@ -65,6 +74,15 @@ named('run')
   .description('run a server under a supervisor, in the foreground; SIGHUP upgrades it, SIGTERM stops it')
   .argument('<command...>', 'what to run, behind --')
   .option('--node <path>', 'Node binary to run it with')
+  .option(
+    '--listen <name=[host:]port>',
+    'a listening socket for every generation, joining or not (LISTEN_FDS); may be repeated',
+    (value: string, before: readonly string[]) => [...before, value],
+    [],
+  )
+  .addOption(ready())
+  .addOption(settle())
+  .addOption(stopSignal())
   .option('--ready-timeout <duration>', 'how long a runtime may take until it is ready', '30s')
   .option('--drain <duration>', 'how long what cannot move is served after an upgrade', '30s')
   .option('--check <duration>', 'how long a successor may take to answer an offer, while clients are served', '10s')
@@ -83,9 +101,13 @@ named('upgrade')
   .option('--node <path>', 'Node binary to run it with from now on')
   .addOption(policy())
   .addOption(unsettled())
+  .addOption(ready())
+  .addOption(settle())
+  .addOption(stopSignal())
   .action(async (command: string[], flags: UpgradeFlags) => {
     const change = {
       ...(flags.node === undefined ? {} : { node: flags.node }),
+      ...programOptions(flags),
       ...(flags.policy === undefined ? {} : { policy: flags.policy }),
       ...(flags.unsettled === undefined ? {} : { unsettled: flags.unsettled }),
       ...(command.length === 0 ? {} : { command, cwd: process.cwd() }),

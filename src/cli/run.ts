@@ -5,9 +5,12 @@ import { EXIT, HandoverError } from '../errors.js'
 import { Admin, adminSocketPath, Supervisor } from '../supervisor/index.js'
 import type { POLICIES, UNSETTLED } from '../supervisor/options.js'
 import { parseDuration } from './duration.js'
+import { parseListen } from './listen.js'
+import { type ProgramFlags, programOptions } from './program.js'
 import { parseSize } from './size.js'
 
-export interface RunFlags {
+export interface RunFlags extends ProgramFlags {
+  readonly listen: readonly string[]
   readonly name: string
   readonly node?: string
   readonly readyTimeout: string
@@ -26,7 +29,14 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
   const path = adminSocketPath(flags.name)
   const logger = createLogger(flags.json === true)
   const supervisor = new Supervisor({
-    release: { command, cwd: process.cwd(), ...(flags.node === undefined ? {} : { node: flags.node }) },
+    release: {
+      command,
+      cwd: process.cwd(),
+      ...(flags.node === undefined ? {} : { node: flags.node }),
+      ...programOptions(flags),
+    },
+    listen: flags.listen.map(parseListen),
+    adoptOrphans: true,
     readyTimeoutMs: parseDuration(flags.readyTimeout),
     drainMs: parseDuration(flags.drain),
     freezeMs: parseDuration(flags.freeze),
@@ -55,9 +65,14 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
     })
     supervisor.once('stopped', () => stop(EXIT.ok))
     supervisor.once('gaveUp', () => stop(EXIT.crashed))
-  })
-  supervisor.start().catch((error: unknown) => {
-    if (!(error instanceof HandoverError)) logger.error({ error }, 'the first generation could not be started')
+    supervisor.start().catch((error: unknown) => {
+      if (!(error instanceof HandoverError)) logger.error({ error }, 'the first generation could not be started')
+      // Of a runtime that crashes, or a stop, it is heard by the events above.
+      else if (error.code === 'HANDOVER_LISTEN_REFUSED') {
+        logger.error({ code: error.code }, error.message)
+        stop(error.exitCode)
+      }
+    })
   })
   const code = await ended
   await admin.close()

@@ -7,7 +7,7 @@ import { CONTROL, type ControlMessage, type Fields, PROTOCOL_RANGE } from '../wi
 /** The supervisor says on which descriptor the channel is. */
 export const CHANNEL_VARIABLE = 'HANDOVER_CHANNEL'
 
-export type Told = Extract<ControlMessage, { kind: 'activate' | 'transfer' | 'ask' }>
+export type Told = Extract<ControlMessage, { kind: 'activate' | 'transfer' | 'retire' | 'ask' }>
 
 export class Control {
   readonly #link: Link<typeof CONTROL>
@@ -37,7 +37,13 @@ export class Control {
         onTruncated: () => control.#truncated(),
         onEnd: (error) => control.#lose(error),
       })
-      control.#link.send('hello', { protocol: PROTOCOL_RANGE, pid: process.pid, node: process.versions.node, release })
+      control.#link.send('hello', {
+        protocol: PROTOCOL_RANGE,
+        pid: process.pid,
+        node: process.versions.node,
+        release,
+        retires: true,
+      })
     })
     return { control, welcome }
   }
@@ -94,6 +100,7 @@ export class Control {
         return
       case 'activate':
       case 'transfer':
+      case 'retire':
       case 'ask':
         this.#onTold(message)
         return

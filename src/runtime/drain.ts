@@ -36,17 +36,23 @@ export type Left = Pick<
   | 'onEnded'
 >
 
+export interface DrainOptions {
+  readonly drainerOf?: (socket: Socket) => Drainer | undefined
+  readonly whyHere?: (socket: Socket) => Stay | undefined
+}
+
 /**
  * @param connections open connections; they leave the set by themselves as they close, and when they move.
  * @param left until the deadline. Thousands, perhaps, that are about to go: nothing is done for each of them here. Those that
  * came in an earlier transfer are not among the connections.
- * @param drainerOf of connections that are drained in the way of an adapter.
+ * @param more drainerOf: of connections that are drained in the way of an adapter. whyHere: of a session that nobody takes over; it
+ * is looked at at once, since one that has ended is none any more.
  */
 export async function drain(
   connections: Set<Socket>,
   drainMs: number,
   left?: Left,
-  drainerOf: (socket: Socket) => Drainer | undefined = () => undefined,
+  { drainerOf = () => undefined, whyHere = () => undefined }: DrainOptions = {},
 ): Promise<Drained> {
   const noSession = (socket: Socket): Stay => ({ reason: drainerOf(socket)?.reason ?? 'not a session' })
   const open = new Set<Socket>()
@@ -63,7 +69,7 @@ export async function drain(
     })
   }
   // What is destroyed has ended before, and only its 'close' is still to come.
-  for (const socket of connections) if (!socket.destroyed && !left?.has(socket)) follow(socket)
+  for (const socket of connections) if (!socket.destroyed && !left?.has(socket)) follow(socket, whyHere(socket))
   if (left !== undefined) {
     left.onMoved = (socket) => {
       connections.delete(socket)
@@ -97,7 +103,7 @@ export async function drain(
     if (!socket.closed) late.add(socket)
     else if (open.delete(socket)) drained.push(endedHere(noSession(socket)))
   }
-  const stays = [...late].map(noSession)
+  const stays = [...late].map((socket) => whyHere(socket) ?? noSession(socket))
   for (const socket of left?.sockets ?? []) {
     if (socket.destroyed) continue
     late.add(socket)

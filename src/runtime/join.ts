@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join as joinPath, resolve } from 'node:path'
 import { HandoverError } from '../errors.js'
+import { binding } from '../sys/binding.js'
 import { CHANNEL_VARIABLE, Control } from './control.js'
 import { JoinedRuntime } from './runtime.js'
 import type { Transport } from './transport.js'
@@ -23,8 +24,23 @@ export async function joinWith(transport: Transport, options: JoinOptions): Prom
       'HANDOVER_USAGE',
       `${CHANNEL_VARIABLE} must be a descriptor, not ${JSON.stringify(channel)}`,
     )
+  releaseListeners(Number(channel))
   const { control, welcome } = await Control.connect(Number(channel), options.release ?? defaultRelease())
   return new JoinedRuntime(control, welcome.generation, transport, options.logger)
+}
+
+/** The first descriptor after the standard streams: SD_LISTEN_FDS_START. */
+const FIRST_PASSED = 3
+/** For sd_listen_fds(3) and sd_notify(3): of this process, and not of those it starts. */
+const PASSED_VARIABLES = ['LISTEN_FDS', 'LISTEN_FDNAMES', 'LISTEN_PID', 'NOTIFY_SOCKET']
+
+/**
+ * A runtime asks for its listeners by name. The copies that every program is started with lie before the channel; kept, they
+ * would go to each program this one starts.
+ */
+function releaseListeners(channel: number): void {
+  for (const name of PASSED_VARIABLES) delete process.env[name]
+  for (let fd = FIRST_PASSED; fd < channel; fd++) if (binding().isListening(fd)) binding().close(fd)
 }
 
 /** name@version of the package the main script belongs to, or the script itself. */

@@ -11,11 +11,12 @@ import type { Ending, Pause } from '../transfer/types.js'
 import { type CONTROL, type Fields, TRANSFER } from '../wire/messages.js'
 import type { Drainer, Host } from './adapter.js'
 import type { Control, Told } from './control.js'
-import { drain } from './drain.js'
+import { type DrainOptions, drain } from './drain.js'
 import type { Following } from './follow.js'
 import { HookList } from './hooks.js'
 import { type AskedSocket, askedOf, checkPort } from './listen-options.js'
 import { type Endpoint, Listeners } from './listeners.js'
+import { allOf, sessionsThatStay, stayOf, whyNotRetire } from './retire.js'
 import { Sessions } from './sessions.js'
 import { createSink } from './sink.js'
 import { createSource } from './source.js'
@@ -173,6 +174,9 @@ export class JoinedRuntime implements Host {
       case 'transfer':
         this.#transfer(message.fields, message.descriptors as [number, number, number])
         return
+      case 'retire':
+        this.#retireAlone(message.fields)
+        return
     }
   }
 
@@ -276,10 +280,25 @@ export class JoinedRuntime implements Host {
     }
   }
 
-  async #drain(drainMs: number): Promise<void> {
+  /** Nobody takes over: what is open is served to its end here. */
+  #retireAlone(fields: Fields<typeof CONTROL, 'retire'>): void {
+    const refused = whyNotRetire(fields, this.#sessions, this.#phase === 'serving')
+    if (refused !== undefined) {
+      this.#control?.send('aborted', { side: 'predecessor', ...refused, phases: [], pauseMs: null })
+      return
+    }
+    this.#intake?.finish()
+    const reasons = sessionsThatStay(this.#sessions)
+    this.#retire([], undefined)
+    this.#control?.send('committed', { moved: 0, phases: [], reasons, left: 0 })
+    const open = allOf(this.#listeners.connections, this.#sessions)
+    void this.#drain(fields.drainMs, open, { whyHere: (socket) => stayOf(socket, this.#sessions) })
+  }
+
+  async #drain(drainMs: number, open = this.#listeners.connections, options: DrainOptions = {}): Promise<void> {
     const untilMs = nowMs() + drainMs
     const drainerOf = (socket: Socket) => this.#listeners.drainerOf(socket)
-    const drained = await drain(this.#listeners.connections, drainMs, this.#left, drainerOf)
+    const drained = await drain(open, drainMs, this.#left, { drainerOf, ...options })
     // The supervisor ends this process when it hears of it.
     await this.#listeners.flush(Math.max(0, untilMs - nowMs()))
     this.#control?.send('drained', drained)

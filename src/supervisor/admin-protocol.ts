@@ -1,8 +1,13 @@
 /** The admin socket's protocol: one request, then events and one answer, each a line of JSON. */
 import * as v from 'valibot'
 import { POLICIES, UNSETTLED } from './options.js'
+import type { ReadyWhen } from './readiness.js'
 
 const path = v.pipe(v.string(), v.minLength(1), v.maxLength(4096))
+
+// What they may be is checked with the release they become a part of.
+export const readyWhen = v.custom<ReadyWhen>((value) => typeof value === 'string' && value.length <= 4096)
+export const stopSignal = v.custom<NodeJS.Signals>((value) => typeof value === 'string' && value.length <= 32)
 
 /** One entry for each verb of the CLI that talks to a supervisor. */
 export const requestSchema = v.variant('verb', [
@@ -15,6 +20,9 @@ export const requestSchema = v.variant('verb', [
     cwd: v.optional(path),
     policy: v.optional(v.picklist(POLICIES)),
     unsettled: v.optional(v.picklist(UNSETTLED)),
+    ready: v.optional(readyWhen),
+    settleMs: v.optional(v.number()),
+    stopSignal: v.optional(stopSignal),
   }),
 ])
 export type AdminRequest = v.InferOutput<typeof requestSchema>

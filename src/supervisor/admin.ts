@@ -8,7 +8,14 @@ import { HandoverError, messageOf } from '../errors.js'
 import type { Logger } from '../logger.js'
 import { binding } from '../sys/binding.js'
 import { descriptorOf } from '../sys/node-internals.js'
-import { type AdminAnswer, type AdminRequest, MAX_LINE, requestSchema } from './admin-protocol.js'
+import {
+  type AdminAnswer,
+  type AdminRequest,
+  MAX_LINE,
+  readyWhen,
+  requestSchema,
+  stopSignal,
+} from './admin-protocol.js'
 import { prepareDirectory } from './directory.js'
 import { POLICIES, UNSETTLED } from './options.js'
 import type { Supervisor } from './supervisor.js'
@@ -138,6 +145,9 @@ const changeSchema = v.object({
   node: v.exactOptional(v.string()),
   command: v.exactOptional(v.array(v.string())),
   cwd: v.exactOptional(v.string()),
+  ready: v.exactOptional(readyWhen),
+  settleMs: v.exactOptional(v.number()),
+  stopSignal: v.exactOptional(stopSignal),
 })
 const optionsSchema = v.object({
   policy: v.exactOptional(v.picklist(POLICIES)),

@@ -1,6 +1,7 @@
 /** After commit the predecessor serves what could not move until it ends, until its own deadline, or until all is stopped. */
 import { nowMs } from '../sys/clock.js'
 import type { Account } from './account.js'
+import { drainProgram } from './drain-program.js'
 import type { Facts } from './facts.js'
 import type { Generation } from './generation.js'
 import { EXIT_GRACE_MS, type Settings } from './options.js'
@@ -8,6 +9,8 @@ import { EXIT_GRACE_MS, type Settings } from './options.js'
 export interface DrainContext {
   /** All that it had is counted as lost already. */
   readonly isLossNoted: boolean
+  /** The predecessor has accepted on these. */
+  readonly ports: ReadonlySet<number>
   isStopped(): boolean
 }
 
@@ -18,9 +21,15 @@ export async function drain(
   facts: Facts,
   account: Account,
   { drainMs, checkMs }: Settings,
-  { isLossNoted, isStopped }: DrainContext,
+  { isLossNoted, ports, isStopped }: DrainContext,
 ): Promise<void> {
   const begunMs = nowMs()
+  if (!predecessor.joins) {
+    if (isLossNoted) await predecessor.stop(EXIT_GRACE_MS)
+    else await drainProgram(predecessor, account, { drainMs, ports, isStopped })
+    account.spend('drain', begunMs)
+    return
+  }
   const before = predecessor.lastStatus
   let atFirst = before
   // Not waited for: it may be gone already, or stand still.

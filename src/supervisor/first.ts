@@ -1,8 +1,10 @@
 /** The start of a generation that has nobody to take over from. */
 import { once } from 'node:events'
+import { nowMs } from '../sys/clock.js'
 import type { Generation } from './generation.js'
 import type { Listeners } from './listeners.js'
 import type { Settings } from './options.js'
+import { HOW_TO_BE_READY } from './ready.js'
 
 /** Resolves with true when it serves, with false when it is gone and never did; its listeners are closed then. */
 export async function startFirst(
@@ -10,14 +12,22 @@ export async function startFirst(
   listeners: Listeners,
   { readyTimeoutMs, logger }: Settings,
 ): Promise<boolean> {
-  const timer = setTimeout(() => {
+  const untilMs = nowMs() + readyTimeoutMs
+  let timer: NodeJS.Timeout | undefined
+  const look = () => {
+    const leftMs = Math.max(untilMs, generation.extendedUntilMs) - nowMs()
+    if (leftMs > 0) {
+      timer = setTimeout(look, leftMs)
+      return
+    }
     logger.error(
-      { generation: generation.number, readyTimeoutMs },
-      'the runtime was not ready in time: it must call join() and await ready()',
+      { generation: generation.number, readyTimeoutMs, said: generation.saying },
+      `the runtime was not ready in time: ${HOW_TO_BE_READY}`,
     )
-    generation.signal('SIGKILL')
-  }, readyTimeoutMs)
-  generation.once('ready', () => generation.send('activate', {}))
+    generation.end()
+  }
+  look()
+  generation.once('ready', () => generation.activate())
   let serves = false
   const active = new Promise<void>((resolve) => {
     generation.once('active', (said) => {

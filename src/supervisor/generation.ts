@@ -1,14 +1,14 @@
-/** One start of a release: its process, its channel, what it has said. Knows nothing of the others. */
-import { type ChildProcess, spawn } from 'node:child_process'
+/** One start of a release: its processes, its channel, what it has said. Knows nothing of the others. */
 import { EventEmitter, once } from 'node:events'
-import { constants } from 'node:os'
 import { messageOf } from '../errors.js'
-import { binding, POLLIN } from '../sys/binding.js'
+import { binding } from '../sys/binding.js'
 import { nowMs } from '../sys/clock.js'
 import { Link } from '../sys/link.js'
-import { descendsFrom } from '../sys/process-tree.js'
 import { CONTROL, type ControlMessage, type Fields, PROTOCOL_RANGE, PROTOCOL_VERSION } from '../wire/messages.js'
-import { programOf, type Release, runtimeEnvironment } from './release.js'
+import { type Notification, NotifySocket } from './notify.js'
+import { Processes } from './processes.js'
+import { Readiness } from './readiness.js'
+import { describeRelease, type PassedListener, programEnvironment, programOf, type Release } from './release.js'
 import type { Side } from './result.js'
 
 export type GenerationState = 'starting' | 'ready' | 'serving' | 'draining' | 'gone'
@@ -27,9 +27,6 @@ export interface GenerationEvents {
   exit: []
 }
 
-/** The descriptor of the channel in the runtime. */
-const CHANNEL_DESCRIPTOR = 3
-
 export class Generation extends EventEmitter<GenerationEvents> {
   readonly number: number
   readonly release: Release
@@ -43,57 +40,115 @@ export class Generation extends EventEmitter<GenerationEvents> {
   lastStatus: Status | undefined
   /** How the process ended, in words; undefined while it lives. */
   ending: string | undefined
-  readonly #child: ChildProcess
-  readonly #link: Link<typeof CONTROL>
+  /** Its last STATUS= or ERRNO=, in words, and what was not listened to on NOTIFY_SOCKET. */
+  saying: string | undefined
+  /** Until when (nowMs) it has asked for more time to start, or to end. */
+  extendedUntilMs = 0
+  /** Undefined when it could not be started, and from its end on. */
+  #processes: Processes | undefined
+  /** Undefined when it is not asked to join, or has said READY=1 instead. */
+  #link: Link<typeof CONTROL> | undefined
+  #notify: NotifySocket | undefined
+  #readiness: Readiness | undefined
   readonly #role: 'first' | 'successor'
   readonly #answers = new Map<number, (status: Status) => void>()
-  #pidfd: number | undefined
-  /** Of the runtime, when it is not the process that was started: `npm start`, a shell, tsx. It is the one to fence. */
-  #runtimePidfd: number | undefined
+  #pid: number | undefined
   #hello: Said<'hello'> | undefined
   #nextRequest = 1
+  #isToldToStop = false
 
-  constructor(number: number, release: Release, role: 'first' | 'successor') {
+  /** Throws what this process lacks: descriptors. A program that cannot be started is gone in the next turn. */
+  constructor(
+    number: number,
+    release: Release,
+    role: 'first' | 'successor',
+    listeners: readonly PassedListener[] = [],
+  ) {
     super()
     // Each request that waits for an answer waits for the end, too; there is no bound of ten to either.
     this.setMaxListeners(0)
     this.number = number
     this.release = release
     this.#role = role
-    const [ours, theirs] = binding().socketpair()
-    this.#link = new Link(ours, CONTROL, 'runtime')
-    const { program, args } = programOf(release)
+    const when = release.ready ?? 'auto'
+    let theirs: number | undefined
     try {
-      this.#child = spawn(program, args, {
-        cwd: release.cwd,
-        env: { ...runtimeEnvironment(process.env), HANDOVER_CHANNEL: String(CHANNEL_DESCRIPTOR) },
-        stdio: ['ignore', 'inherit', 'inherit', theirs],
-      })
+      if (when === 'auto') {
+        const [ours, other] = binding().socketpair()
+        theirs = other
+        this.#link = new Link(ours, CONTROL, 'runtime')
+      }
+      this.#notify = new NotifySocket((said, sender) => this.#onNotification(said, sender))
+      this.#start(listeners, theirs)
     } catch (error) {
-      this.#link.close()
+      this.#link?.close()
+      this.#notify?.close()
       throw error
     } finally {
-      binding().close(theirs)
+      if (theirs !== undefined) binding().close(theirs)
     }
-    // Opened before the loop turns: until then even a dead child is not reaped, and its pid is its own.
-    if (this.#child.pid !== undefined) this.#pidfd = binding().pidfdOpen(this.#child.pid)
-    this.#child.once('error', (error) => this.#gone(messageOf(error)))
-    this.#child.once('exit', (code, signal) =>
-      this.#gone(signal === null ? `exited with code ${code}` : `was killed by ${signal}`),
-    )
-    this.#link.start({
+    this.#link?.start({
       onMessage: (message) => this.#onMessage(message),
       onEnd: (error) => this.#onChannelEnd(error?.message),
     })
+    if (this.#processes === undefined) return
+    this.#readiness = new Readiness({
+      when,
+      settleMs: release.settleMs,
+      family: () => this.#processes?.family() ?? [],
+      onReady: () => this.#becomeReady(),
+    })
+  }
+
+  #start(listeners: readonly PassedListener[], channel: number | undefined): void {
+    const { program, args } = programOf(this.release)
+    const environment = programEnvironment(process.env, {
+      listeners,
+      notifySocket: this.#notify?.address,
+      hasChannel: channel !== undefined,
+    })
+    const descriptors = listeners.map(({ descriptor }) => descriptor)
+    try {
+      this.#processes = new Processes(
+        {
+          program,
+          args,
+          directory: this.release.cwd,
+          environment,
+          descriptors: channel === undefined ? descriptors : [...descriptors, channel],
+          namesItself: listeners.length > 0,
+        },
+        () => this.#gone(undefined),
+      )
+      this.#pid = this.#processes.startedPid
+    } catch (error) {
+      setImmediate(() => this.#gone(`could not be started: ${program} in ${this.release.cwd}: ${messageOf(error)}`))
+    }
   }
 
   get side(): Side {
+    const named = this.#isProgram ? describeRelease(this.release).slice(0, 128) : programOf(this.release).args[0]
     return {
       generation: this.number,
-      release: this.#hello?.release ?? programOf(this.release).args[0] ?? '',
+      release: this.#hello?.release ?? named ?? '',
       node: this.#hello?.node ?? '',
-      pid: this.#hello?.pid ?? this.#child.pid ?? null,
+      pid: this.#hello?.pid ?? this.#processes?.pid ?? this.#pid ?? null,
     }
+  }
+
+  /** It speaks with the supervisor: what it serves can be moved. False of a program that knows nothing of that. */
+  get joins(): boolean {
+    return this.#hello !== undefined
+  }
+
+  /** Ready without having joined. */
+  get #isProgram(): boolean {
+    return this.#hello === undefined && this.state !== 'starting'
+  }
+
+  /** It knows how to serve what it has to its end, with nobody to take it over. */
+  get canRetire(): boolean {
+    return this.#hello?.retires === true
   }
 
   get alive(): boolean {
@@ -102,7 +157,7 @@ export class Generation extends EventEmitter<GenerationEvents> {
 
   /** The kernel's word; `alive` follows it when the loop turns. */
   get hasExited(): boolean {
-    return this.#pidfd === undefined || binding().poll([this.#pidfd], [POLLIN], 0)[0] !== 0
+    return this.#processes?.hasExited ?? true
   }
 
   /** Milliseconds until the end of its drain; null when it does not drain. */
@@ -120,12 +175,35 @@ export class Generation extends EventEmitter<GenerationEvents> {
 
   /** For the other side of a transfer. Stays this object's. */
   get pidfd(): number {
-    const pidfd = this.#runtimePidfd ?? this.#pidfd
-    if (pidfd === undefined) throw new Error(`generation ${this.number} has no process`)
-    return pidfd
+    if (this.#processes === undefined) throw new Error(`generation ${this.number} has no process`)
+    return this.#processes.pidfd
   }
 
-  send: Link<typeof CONTROL>['send'] = (kind, fields, descriptors) => this.#link.send(kind, fields, descriptors)
+  /** Of the process that was started, until it is reaped. */
+  get startedPid(): number | undefined {
+    return this.#processes?.startedPid
+  }
+
+  /** The NOTIFY_SOCKET it was started with. */
+  get notifySocket(): string {
+    return this.#notify?.address ?? ''
+  }
+
+  /** All its processes that live. */
+  family(): number[] {
+    return this.#processes?.family() ?? []
+  }
+
+  send: Link<typeof CONTROL>['send'] = (kind, fields, descriptors) => this.#link?.send(kind, fields, descriptors)
+
+  /** It is to serve, with nobody to take over from; it says `active` when it does. A program does, as soon as it is ready. */
+  activate(): void {
+    if (this.joins) this.send('activate', {})
+    else if (this.alive) {
+      this.state = 'serving'
+      this.emit('active', { sessions: 0, pauseMs: null, listeners: [] })
+    }
+  }
 
   /**
    * Asks the runtime how it is; undefined when it does not answer in time.
@@ -145,23 +223,42 @@ export class Generation extends EventEmitter<GenerationEvents> {
       const timer = setTimeout(lost, timeoutMs)
       this.once('exit', lost)
       this.#answers.set(request, give)
-      this.#link.send('ask', settled ? { request, settled } : { request })
+      this.send('ask', settled ? { request, settled } : { request })
     })
   }
 
-  signal(name: 'SIGTERM' | 'SIGKILL'): void {
-    if (!this.alive) return
-    // A wrapper passes SIGTERM on, or not; SIGKILL it cannot.
-    const pidfds = name === 'SIGKILL' ? [this.#runtimePidfd, this.#pidfd] : [this.#runtimePidfd ?? this.#pidfd]
-    for (const pidfd of pidfds) if (pidfd !== undefined) binding().pidfdSignal(pidfd, constants.signals[name])
+  /** SIGKILL: to all processes of a program; of a runtime, to it and what it was started by. */
+  end(): void {
+    if (this.joins) this.#processes?.kill()
+    else this.#processes?.sweep()
   }
 
-  /** SIGTERM, and after `graceMs` SIGKILL; resolves when the process is gone. */
-  async stop(graceMs: number): Promise<void> {
+  /** Its stop signal, once: the second one ends some programs at once. */
+  askToStop(): void {
+    if (this.#isToldToStop || !this.alive) return
+    this.#isToldToStop = true
+    this.#processes?.signal(this.release.stopSignal ?? 'SIGTERM')
+  }
+
+  /**
+   * Its stop signal, and after `graceMs`, or when the time it asks for is over, SIGKILL; resolves when it is gone.
+   * @param onDeadline called before SIGKILL.
+   */
+  async stop(graceMs: number, onDeadline: () => void = () => undefined): Promise<void> {
     if (!this.alive) return
     const gone = once(this, 'exit')
-    this.signal('SIGTERM')
-    const timer = setTimeout(() => this.signal('SIGKILL'), graceMs)
+    this.askToStop()
+    const untilMs = nowMs() + graceMs
+    let timer: NodeJS.Timeout | undefined
+    const look = () => {
+      const leftMs = Math.max(untilMs, this.extendedUntilMs) - nowMs()
+      if (leftMs > 0) timer = setTimeout(look, leftMs)
+      else {
+        onDeadline()
+        this.end()
+      }
+    }
+    look()
     await gone
     clearTimeout(timer)
   }
@@ -170,7 +267,7 @@ export class Generation extends EventEmitter<GenerationEvents> {
   async kill(): Promise<void> {
     if (!this.alive) return
     const gone = once(this, 'exit')
-    this.signal('SIGKILL')
+    this.end()
     await gone
   }
 
@@ -215,14 +312,15 @@ export class Generation extends EventEmitter<GenerationEvents> {
       )
       return
     }
-    if (hello.pid !== this.#child.pid && !this.#follow(hello.pid)) {
+    if (this.#processes?.follow(hello.pid, false) !== true) {
       this.#onChannelEnd(
         `it says that it is process ${hello.pid}, which does not descend from the one that was started`,
       )
       return
     }
     this.#hello = hello
-    this.#link.send('welcome', { protocol: Math.min(max, PROTOCOL_VERSION), generation: this.number, role: this.#role })
+    this.#readiness?.close()
+    this.send('welcome', { protocol: Math.min(max, PROTOCOL_VERSION), generation: this.number, role: this.#role })
   }
 
   /**
@@ -230,34 +328,51 @@ export class Generation extends EventEmitter<GenerationEvents> {
    * successor would, without being heard, become one. Only a predecessor that drains has heard all it needs.
    */
   #onChannelEnd(why: string | undefined): void {
-    this.#link.close()
-    if (why !== undefined || this.state !== 'draining') this.signal('SIGKILL')
+    this.#link?.close()
+    // Whoever never joined has only closed what it did not know.
+    if (why === undefined && !this.joins) return
+    if (why !== undefined || this.state !== 'draining') this.end()
   }
 
-  /** The runtime is a descendant of what was started. It lives, since it will say more than hello. */
-  #follow(pid: number): boolean {
-    try {
-      if (!descendsFrom(pid, this.#child.pid)) return false
-      this.#runtimePidfd = binding().pidfdOpen(pid)
-      return true
-    } catch {
-      return false
+  /** What its own processes say by sd_notify(3). */
+  #onNotification(said: Notification, sender: number | undefined): void {
+    const processes = this.#processes
+    if (processes === undefined) return
+    if (sender === undefined || !processes.holds(sender)) {
+      this.saying = `NOTIFY_SOCKET: process ${sender ?? 'of another PID namespace'} has ended, or does not descend from it, and was not listened to`
+      return
     }
+    if (said.status !== undefined) this.saying = `STATUS=${said.status}`
+    if (said.errno !== undefined) this.saying = `ERRNO=${said.errno}`
+    if (said.extendMs !== undefined) this.extendedUntilMs = Math.max(this.extendedUntilMs, nowMs() + said.extendMs)
+    if (this.joins) return
+    if (said.mainPid !== undefined) processes.follow(said.mainPid, true)
+    if (!said.ready) return
+    // It is one or the other: a process of it that would join from now on hears that there is nobody.
+    if (this.#link?.isOpen && this.state === 'starting') this.#link.close()
+    this.#readiness?.notified()
   }
 
-  #gone(ending: string): void {
+  #becomeReady(): void {
+    if (!this.alive || this.joins) return
+    if (this.state === 'starting') this.state = 'ready'
+    this.emit('ready')
+  }
+
+  /** @param ending in words, when there never was a process. */
+  #gone(ending: string | undefined): void {
     if (this.ending !== undefined) return
-    // SIGCHLD may be heard before the channel: its last words ("active", "drained") decide what has happened.
-    for (let last = this.#link.receiveBefore(nowMs()); 'fields' in last; last = this.#link.receiveBefore(nowMs()))
-      this.#onMessage(last)
-    this.ending = ending
+    // The end may be heard of before the channel: its last words ("active", "drained") decide what has happened.
+    if (this.#link?.isOpen)
+      for (let last = this.#link.receiveBefore(nowMs()); 'fields' in last; last = this.#link.receiveBefore(nowMs()))
+        this.#onMessage(last)
+    this.#readiness?.close()
+    // A runtime's own children are its own affair; a program's workers would accept beside their replacements.
+    this.ending = this.#processes?.bury(!this.joins) ?? ending ?? 'is gone'
     this.state = 'gone'
-    this.#link.close()
-    // What a wrapper leaves behind would serve beside its replacement.
-    if (this.#runtimePidfd !== undefined) binding().pidfdSignal(this.#runtimePidfd, constants.signals.SIGKILL)
-    for (const pidfd of [this.#pidfd, this.#runtimePidfd]) if (pidfd !== undefined) binding().close(pidfd)
-    this.#pidfd = undefined
-    this.#runtimePidfd = undefined
+    this.#processes = undefined
+    this.#link?.close()
+    this.#notify?.close()
     this.emit('exit')
   }
 }

@@ -1,9 +1,16 @@
 /**
  * The listening sockets, and those of UDP, by name. The supervisor makes them and keeps them for all generations: it never
- * watches one, so it never accepts or receives, and since its copy stays open no backlog is ever reset.
+ * watches one, so it never accepts or receives, and since its copy stays open no backlog is ever reset. Workers that ask for
+ * the same get the same one.
  */
+import { fstatSync } from 'node:fs'
+import { HandoverError, messageOf } from '../errors.js'
 import { binding } from '../sys/binding.js'
+import { tcpTable } from '../sys/tcp-table.js'
 import { addressOf, adjust, type Bound, bind, type ListenerSpec, typeOf, unbind } from './bound.js'
+import type { PassedListener } from './release.js'
+
+export type { ListenerSpec } from './bound.js'
 
 interface Listener extends Bound {
   /** The kernel's identity of the socket; once it serves, as the runtime sees it: the proof that it is the same one. */
@@ -16,7 +23,7 @@ interface Listener extends Bound {
 
 interface Claim {
   readonly listener: Listener
-  /** As this generation has asked for it. */
+  /** As this process has asked for it. */
   readonly spec: ListenerSpec
 }
 
@@ -28,82 +35,146 @@ export interface Reported {
 }
 
 export class Listeners {
-  #current = new Map<string, Listener>()
-  /** What each generation asked for: decides what stays when it serves, and what goes when it is gone. */
+  /** By worker: what it serves, or served last. */
+  readonly #current = new Map<number, Map<string, Listener>>()
+  /** What each process asked for: decides what stays when it serves, and what goes when it is gone. */
   readonly #claims = new Map<number, Map<string, Claim>>()
+  /** Of the command line: every process has them from its start, whether it asks or not, until all is closed. */
+  readonly #fixed = new Map<string, Listener>()
+  /** By name: two that ask at once must not make two of it. */
+  readonly #queues = new Map<string, Promise<unknown>>()
 
-  /**
-   * The listener a generation asks for: the one there is, if name and address are the same, else a new one. The
-   * descriptor stays this class'. Throws the system's error.
-   */
-  async provide(generation: number, spec: ListenerSpec): Promise<number> {
-    const claims = this.#claims.get(generation) ?? new Map<string, Claim>()
-    this.#claims.set(generation, claims)
-    const before = claims.get(spec.name)?.listener ?? this.#current.get(spec.name)
-    if (before !== undefined && sameAddress(before, spec)) {
-      claims.set(spec.name, { listener: before, spec })
-      return before.descriptor
+  /** Makes the listeners every generation is started with. @throws HandoverError HANDOVER_LISTEN_REFUSED */
+  async open(specs: readonly ListenerSpec[]): Promise<void> {
+    for (const spec of specs) {
+      try {
+        const listener = await make(spec)
+        this.#fixed.set(spec.name, listener)
+        listener.port = boundPort(listener) ?? spec.port
+      } catch (cause) {
+        throw new HandoverError('HANDOVER_LISTEN_REFUSED', messageOf(cause), { cause })
+      }
     }
-    const bound = await bind(spec)
-    // Looking up a host takes its time, and the process that asked may have ended meanwhile.
-    if (this.#claims.get(generation) !== claims) {
-      unbind(bound)
-      throw new Error(`listener "${spec.name}": the generation is gone that asked for it`)
-    }
-    const cookie = binding().socketCookie(bound.descriptor).toString()
-    const listener = { ...bound, cookie, port: spec.port, mode: spec.mode }
-    const replaced = claims.get(spec.name)
-    claims.set(spec.name, { listener, spec })
-    if (replaced !== undefined) this.#closeUnused([replaced.listener])
-    return listener.descriptor
   }
 
-  /** The generation serves: what it did not ask for is closed. */
-  commit(generation: number, reported: readonly Reported[]): void {
-    const claims = this.#claims.get(generation) ?? new Map<string, Claim>()
+  /** What a program is started with. The descriptors stay this class'. */
+  passed(): PassedListener[] {
+    return [...this.#fixed].map(([name, { descriptor }]) => ({ name, descriptor }))
+  }
+
+  /** The ports of all that serve. */
+  ports(): Set<number> {
+    return new Set([...this.#serving()].map(({ port }) => port))
+  }
+
+  /**
+   * The listener a process asks for: the one there is, if name and address are the same, else a new one. The descriptor
+   * stays this class'. Throws the system's error.
+   * @param start names the process.
+   */
+  async provide(start: number, spec: ListenerSpec): Promise<number> {
+    const claims = this.#claims.get(start) ?? new Map<string, Claim>()
+    this.#claims.set(start, claims)
+    const turn = (this.#queues.get(spec.name) ?? Promise.resolve()).then(() => this.#provide(start, claims, spec))
+    const settled = turn.then(
+      () => undefined,
+      () => undefined,
+    )
+    this.#queues.set(spec.name, settled)
+    try {
+      return await turn
+    } finally {
+      if (this.#queues.get(spec.name) === settled) this.#queues.delete(spec.name)
+    }
+  }
+
+  async #provide(start: number, claims: Map<string, Claim>, spec: ListenerSpec): Promise<number> {
+    const take = (listener: Listener): number => {
+      const replaced = claims.get(spec.name)
+      claims.set(spec.name, { listener, spec })
+      if (replaced !== undefined) this.#closeUnused([replaced.listener])
+      return listener.descriptor
+    }
+    const fixed = this.#fixed.get(spec.name)
+    if (fixed !== undefined) {
+      if (mayServe(fixed, spec)) return take(fixed)
+      throw new Error(
+        `listener "${spec.name}" is kept on ${addressOf(fixed.spec, fixed.port)} by the supervisor (--listen), and was asked for on ${addressOf(spec, spec.port)}`,
+      )
+    }
+    const own = claims.get(spec.name)?.listener
+    const before = [own, ...this.#all()].find(
+      (each) => each !== undefined && each.spec.name === spec.name && sameAddress(each, spec),
+    )
+    if (before !== undefined) return take(before)
+    const listener = await make(spec)
+    // Looking up a host takes its time, and the process that asked may have ended meanwhile.
+    if (this.#claims.get(start) !== claims) {
+      unbind(listener)
+      throw new Error(`listener "${spec.name}": the process is gone that asked for it`)
+    }
+    return take(listener)
+  }
+
+  /** The process serves as that worker: what neither it nor another asked for is closed. */
+  commit(start: number, reported: readonly Reported[], worker = 0): void {
+    const claims = this.#claims.get(start) ?? new Map<string, Claim>()
     for (const { name, cookie, port } of reported) {
       const claim = claims.get(name)
       // A runtime that has closed it at once has no port to tell; the socket has the one it had.
       if (claim !== undefined) Object.assign(claim.listener, { cookie, port: port || claim.listener.port })
     }
-    const before = this.#current
-    this.#current = new Map()
+    const before = this.#current.get(worker)
+    const current = new Map<string, Listener>()
+    this.#current.set(worker, current)
     for (const [name, { listener, spec }] of claims) {
-      this.#current.set(name, listener)
+      current.set(name, listener)
       // A mode that is asked for again is not given again: somebody may have changed it since, and means it.
       if (spec.mode === undefined || spec.mode === listener.mode) continue
       adjust(listener, spec.mode)
       listener.mode = spec.mode
     }
-    this.#claims.delete(generation)
-    this.#closeUnused(before.values())
+    this.#claims.delete(start)
+    if (before !== undefined) this.#closeUnused(before.values())
   }
 
-  /** The generation will never serve: what was made for it alone is closed. */
-  abort(generation: number): void {
-    const claims = this.#claims.get(generation)
-    this.#claims.delete(generation)
+  /** The process will never serve: what was made for it alone is closed. */
+  abort(start: number): void {
+    const claims = this.#claims.get(start)
+    this.#claims.delete(start)
     if (claims !== undefined) this.#closeUnused(listenersOf(claims))
+  }
+
+  /** There is no such worker any more: what it alone served is closed. */
+  retire(worker: number): void {
+    const before = this.#current.get(worker)
+    this.#current.delete(worker)
+    if (before !== undefined) this.#closeUnused(before.values())
   }
 
   closeAll(): void {
     const all = this.#all()
-    this.#current = new Map()
+    this.#current.clear()
     this.#claims.clear()
+    this.#fixed.clear()
     this.#closeUnused(all)
   }
 
   /** The names, and the addresses they are bound to. */
   list(): { name: string; address: string; cookie: string }[] {
-    return [...this.#current.values()].map(({ spec, cookie, port }) => ({
+    return [...this.#serving()].map(({ spec, cookie, port }) => ({
       name: spec.name,
       address: addressOf(spec, port),
       cookie,
     }))
   }
 
+  #serving(): Set<Listener> {
+    return new Set([...this.#fixed.values(), ...[...this.#current.values()].flatMap((each) => [...each.values()])])
+  }
+
   #all(): Set<Listener> {
-    return new Set([...this.#current.values(), ...[...this.#claims.values()].flatMap(listenersOf)])
+    return new Set([...this.#serving(), ...[...this.#claims.values()].flatMap(listenersOf)])
   }
 
   #closeUnused(listeners: Iterable<Listener>): void {
@@ -115,7 +186,25 @@ export class Listeners {
 const listenersOf = (claims: ReadonlyMap<string, Claim>): Listener[] =>
   [...claims.values()].map(({ listener }) => listener)
 
+async function make(spec: ListenerSpec): Promise<Listener> {
+  const bound = await bind(spec)
+  return { ...bound, cookie: binding().socketCookie(bound.descriptor).toString(), port: spec.port, mode: spec.mode }
+}
+
 function sameAddress({ spec, port }: Listener, now: ListenerSpec): boolean {
   if (typeOf(spec) !== typeOf(now) || spec.path !== now.path || spec.host !== now.host) return false
   return now.port === port || now.port === 0
+}
+
+/** A runtime may leave open which address or port it gets; it does not get another than it asks for. */
+function mayServe({ spec, port }: Listener, asked: ListenerSpec): boolean {
+  if (typeOf(spec) !== typeOf(asked) || (asked.path !== undefined && asked.path !== spec.path)) return false
+  return (asked.port === 0 || asked.port === port) && (asked.host === null || asked.host === spec.host)
+}
+
+/** The port the kernel chose, or was told. */
+function boundPort({ descriptor, spec }: Listener): number | undefined {
+  if (typeOf(spec) !== 'tcp') return undefined
+  const inode = String(fstatSync(descriptor).ino)
+  return tcpTable().find((row) => row.isListening && row.inode === inode)?.localPort
 }

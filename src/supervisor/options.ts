@@ -1,15 +1,30 @@
 /** Options of a supervisor, with their defaults. */
 import { HandoverError } from '../errors.js'
 import type { Logger } from '../logger.js'
+import type { ListenerSpec } from './listeners.js'
 import type { Release } from './release.js'
 import type { UpgradePhase } from './upgrade.js'
 
 export const POLICIES = ['all-or-nothing', 'best-effort'] as const
 export const UNSETTLED = ['freeze', 'refuse'] as const
 
+/** A listening socket that every generation is started with (LISTEN_FDS), joining or not, in the order given. */
+export interface ListenOption {
+  /** As LISTEN_FDNAMES has it, and `runtime.listen`: 1 to 64 letters, digits, dots, dashes and underscores. */
+  readonly name: string
+  /** An address or a name. Default: all addresses. */
+  readonly host?: string
+  /** 0: the kernel chooses; `status()` says which. */
+  readonly port: number
+  /** Default 511. */
+  readonly backlog?: number
+}
+
 export interface SupervisorOptions {
   /** What to run first. */
   readonly release: Release
+  /** Listening sockets made at the start, for programs that do not join. Default none. */
+  readonly listen?: readonly ListenOption[]
   /** How long a runtime may take from its start to `ready()`. Default 30,000 ms. */
   readonly readyTimeoutMs?: number
   /** How long a predecessor may serve what could not move, and a runtime may take to stop. Default 30,000 ms. */
@@ -28,6 +43,11 @@ export interface SupervisorOptions {
   readonly memoryLimitBytes?: number
   /** Crashes in a row, each within a minute of the last, after which it gives up. Default 5. */
   readonly maxCrashes?: number
+  /**
+   * This process is a supervisor and nothing else: whoever is left by a program becomes its child, and is ended with it.
+   * `handover run` does so. Default false: every child that nobody here knows would be taken for one of those.
+   */
+  readonly adoptOrphans?: boolean
   readonly logger?: Logger
 }
 
@@ -37,7 +57,10 @@ export interface UpgradeOptions extends Pick<SupervisorOptions, 'policy' | 'unse
   readonly onPhase?: (phase: { readonly id: number; readonly phase: UpgradePhase }) => void
 }
 
-export type Settings = Required<Omit<SupervisorOptions, 'logger'>> & { readonly logger: Logger }
+export type Settings = Required<Omit<SupervisorOptions, 'logger' | 'listen'>> & {
+  readonly logger: Logger
+  readonly listen: readonly ListenerSpec[]
+}
 
 /** After the drain a process has this long to exit by itself after SIGTERM. */
 export const EXIT_GRACE_MS = 5_000
@@ -65,13 +88,44 @@ export function checkSettings(options: Partial<SupervisorOptions>): void {
   if (unsettled !== undefined && !UNSETTLED.includes(unsettled)) refuse('unsettled', unsettled, UNSETTLED.join(' or '))
   if (memoryLimitBytes !== undefined && !(memoryLimitBytes > 0))
     refuse('memoryLimitBytes', memoryLimitBytes, 'a number of bytes')
+  checkListen(options.listen ?? [])
 }
+
+/** Each is a descriptor more in every process. */
+const MAX_LISTEN = 64
+
+/** A name must not hold what LISTEN_FDNAMES separates names by (sd_listen_fds(3)). */
+function checkListen(listen: readonly ListenOption[]): void {
+  const refuse = (what: string): never => {
+    throw new HandoverError('HANDOVER_USAGE', what)
+  }
+  if (listen.length > MAX_LISTEN) refuse(`there are ${listen.length} listeners, the limit is ${MAX_LISTEN}`)
+  const names = new Set<string>()
+  for (const { name, port, backlog = 0 } of listen) {
+    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name))
+      refuse(`listener ${JSON.stringify(name)}: a name is 1 to 64 letters, digits, dots, dashes and underscores`)
+    if (names.has(name)) refuse(`listener "${name}" is named twice`)
+    names.add(name)
+    if (!Number.isInteger(port) || port < 0 || port > 65535)
+      refuse(`listener "${name}": the port must be 0 to 65535, not ${port}`)
+    if (!Number.isInteger(backlog) || backlog < 0 || backlog > 0x7fffffff)
+      refuse(`listener "${name}": the backlog must be 0 to 2,147,483,647, not ${backlog}`)
+  }
+}
+
+const DEFAULT_BACKLOG = 511
 
 /** @throws HandoverError HANDOVER_USAGE */
 export function settingsOf(options: SupervisorOptions): Settings {
   checkSettings(options)
   return {
     release: options.release,
+    listen: (options.listen ?? []).map(({ name, host = null, port, backlog = DEFAULT_BACKLOG }) => ({
+      name,
+      host,
+      port,
+      backlog,
+    })),
     readyTimeoutMs: options.readyTimeoutMs ?? 30_000,
     drainMs: options.drainMs ?? 30_000,
     freezeMs: options.freezeMs ?? 5_000,
@@ -81,6 +135,7 @@ export function settingsOf(options: SupervisorOptions): Settings {
     unsettled: options.unsettled ?? 'freeze',
     memoryLimitBytes: options.memoryLimitBytes ?? Number.POSITIVE_INFINITY,
     maxCrashes: options.maxCrashes ?? 5,
+    adoptOrphans: options.adoptOrphans ?? false,
     logger: options.logger ?? silent,
   }
 }

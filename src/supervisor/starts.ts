@@ -82,7 +82,7 @@ export class Starts {
     // Told to serve, it may have accepted already.
     if (start.generation.state === 'starting') {
       start.isReplaced = true
-      start.generation.signal('SIGKILL')
+      start.generation.end()
     }
     await start.over
     return start.isReplaced

@@ -6,6 +6,10 @@ import type { UpgradePhase } from './upgrade.js'
 
 export interface GenerationStatus extends Side {
   readonly state: GenerationState
+  /** False of a program that knows nothing of handover. */
+  readonly joins: boolean
+  /** What it last said on NOTIFY_SOCKET (STATUS=, ERRNO=), or tried to; null when nothing. */
+  readonly said: string | null
   readonly uptimeMs: number
   /** Until the deadline of its drain; null when it does not drain. */
   readonly drainLeftMs: number | null
@@ -45,6 +49,8 @@ export async function generationStatus(generation: Generation): Promise<Generati
   return {
     ...generation.side,
     state: generation.state,
+    joins: generation.joins,
+    said: generation.saying ?? null,
     uptimeMs: nowMs() - generation.startedAtMs,
     drainLeftMs: generation.drainLeftMs,
     sessions: said === undefined ? null : Object.fromEntries(said.sessions.map(({ name, count }) => [name, count])),

@@ -5,6 +5,7 @@ import { nowMs } from '../sys/clock.js'
 import { Generation } from './generation.js'
 import { Listeners } from './listeners.js'
 import { checkSettings, type Settings, type SupervisorOptions, settingsOf, type UpgradeOptions } from './options.js'
+import { endStartedWith, Orphans } from './orphans.js'
 import { checkRelease, describeRelease, nextRelease, type Release } from './release.js'
 import type { UpgradeResult } from './result.js'
 import { Starts } from './starts.js'
@@ -33,10 +34,13 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   /** Not ended: at most one before its commit, and any number that drain, the oldest first. */
   readonly #upgrades = new Set<Upgrade>()
   readonly #starts: Starts
+  /** Undefined when this process is not only a supervisor. */
+  readonly #orphans: Orphans | undefined
   #release: Release
   #serving: Generation | undefined
   /** Who serves, or served or was to serve last. */
   #latest: Generation | undefined
+  #isStarted = false
   #generationCount = 0
   #upgradeCount = 0
   #lastUpgrade: UpgradeResult | null = null
@@ -48,6 +52,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     checkRelease(options.release)
     this.#settings = settingsOf(options)
     this.#release = options.release
+    if (this.#settings.adoptOrphans)
+      this.#orphans = new Orphans((pid) => [...this.#generations].some(({ startedPid }) => startedPid === pid))
     this.#starts = new Starts({
       settings: this.#settings,
       listeners: this.#listeners,
@@ -63,10 +69,14 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   /**
    * Starts the first generation; resolves when it serves. One that crashes is started again, with growing delays.
-   * @throws HandoverError HANDOVER_CRASHED when it never came up, HANDOVER_BUSY when it was stopped before it did.
+   * @throws HandoverError HANDOVER_CRASHED when it never came up, HANDOVER_BUSY when it was stopped before it did,
+   * HANDOVER_LISTEN_REFUSED when an address of `listen` cannot be had.
    */
   async start(): Promise<void> {
-    if (this.#generationCount > 0) throw new HandoverError('HANDOVER_USAGE', 'start() was called twice')
+    if (this.#isStarted) throw new HandoverError('HANDOVER_USAGE', 'start() was called twice')
+    this.#isStarted = true
+    await this.#open()
+    this.#orphans?.adopt()
     await new Promise<void>((resolve, reject) => {
       this.once('serving', () => resolve())
       this.once('gaveUp', reject)
@@ -126,6 +136,17 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     return this.#stopping
   }
 
+  /** The listeners that every generation is started with. */
+  async #open(): Promise<void> {
+    try {
+      await this.#listeners.open(this.#settings.listen)
+      if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')
+    } catch (error) {
+      this.#listeners.closeAll()
+      throw error
+    }
+  }
+
   async #stop(): Promise<void> {
     this.#starts.stop()
     this.#settings.logger.info({}, 'stopping')
@@ -138,6 +159,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     }
     for (const generation of this.#generations) if (!ended.has(generation)) ends.push(generation.stop(drainMs))
     await Promise.all(ends)
+    await this.#orphans?.close()
     this.#listeners.closeAll()
     this.emit('stopped')
   }
@@ -204,9 +226,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   }
 
   #spawn(release: Release, role: 'first' | 'successor'): Generation {
-    const generation = new Generation(++this.#generationCount, release, role)
+    const generation = new Generation(++this.#generationCount, release, role, this.#listeners.passed())
     this.#generations.add(generation)
-    generation.once('exit', () => this.#generations.delete(generation))
+    generation.once('exit', () => {
+      this.#generations.delete(generation)
+      if (!generation.joins) endStartedWith(generation.notifySocket)
+    })
     generation.on('listen', ({ request, ...spec }) => {
       this.#listeners.provide(generation.number, spec).then(
         (descriptor) => generation.send('listening', { request, type: spec.type }, [descriptor]),

@@ -12,7 +12,9 @@ import { drain } from './drain.js'
 import { Facts } from './facts.js'
 import type { Generation } from './generation.js'
 import type { Listeners } from './listeners.js'
-import type { Settings } from './options.js'
+import { EXIT_GRACE_MS, type Settings } from './options.js'
+import { whyNotReady } from './ready.js'
+import { replace } from './replace.js'
 import type { Serves, UpgradeResult } from './result.js'
 
 /** SIGTERM does not wait longer than this for a runtime to say how many it still serves. */
@@ -151,14 +153,11 @@ export class Upgrade {
 
   async #becomesReady(): Promise<boolean> {
     const { readyTimeoutMs } = this.#context.settings
-    const { successor } = this
     const begunMs = nowMs()
-    await this.#facts.until(readyTimeoutMs, () => this.#facts.ready || !successor.alive)
+    const reason = await whyNotReady(this.successor, this.#facts, readyTimeoutMs)
     this.#account.spend('spawn', begunMs)
-    if (!successor.alive) this.#fail(`the successor ${successor.ending} before it was ready`)
-    else if (!this.#facts.ready)
-      this.#fail(`the successor was not ready within ${readyTimeoutMs} ms: it must call join() and await ready()`)
-    return successor.alive && this.#facts.ready
+    if (reason !== undefined) this.#fail(reason)
+    return reason === undefined
   }
 
   /** The memory for both is there, or nothing can be said of it. */
@@ -191,6 +190,12 @@ export class Upgrade {
     if (!successor.alive) {
       // Nothing was begun, so that no word of an end would come from anyone.
       this.#fail(`the successor ${successor.ending} before the transfer`)
+      return
+    }
+    if (!predecessor.joins || !successor.joins) {
+      const failure = await replace({ predecessor, successor, facts, account: this.#account, settings })
+      if (failure !== undefined) this.#fail(failure)
+      if (!predecessor.alive && facts.committed === undefined) this.#noteLost('before it was replaced')
       return
     }
     await this.#untilFollowed()
@@ -236,7 +241,7 @@ export class Upgrade {
   async #activate(): Promise<void> {
     const { checkMs } = this.#context.settings
     const { successor } = this
-    successor.send('activate', {})
+    successor.activate()
     await this.#facts.until(checkMs, () => this.#facts.active !== undefined || !successor.alive)
     if (this.#facts.active !== undefined) return
     const ending = successor.ending ?? `did not serve within ${checkMs} ms`
@@ -270,7 +275,9 @@ export class Upgrade {
     const { successor } = this
     if (!successor.alive) return
     const hadExited = successor.hasExited
-    await successor.kill()
+    // A program that was not ready may have accepted all the same: it may end what it has begun.
+    if (successor.joins) await successor.kill()
+    else await successor.stop(EXIT_GRACE_MS)
     const endedByItself = hadExited || !successor.ending?.includes('SIGKILL')
     if (endedByItself && this.#facts.abortedBy.predecessor?.outcome === 'failed')
       this.#fail(`the successor ${successor.ending}`)
@@ -281,6 +288,7 @@ export class Upgrade {
     const { settings, isKnown } = this.#context
     await drain(predecessor, successor, this.#facts, this.#account, settings, {
       isLossNoted: this.#isLossNoted,
+      ports: this.#context.listeners.ports(),
       isStopped: () => this.#isStopped,
     })
     // It may have handed over in its turn, and died of it: that is known once that upgrade is decided.
@@ -291,7 +299,9 @@ export class Upgrade {
   #noteSuccessor(): void {
     const { successor } = this
     if (successor.alive || successor.hasHandedOver || this.#isStopped) return
-    this.#account.drop(`the successor ${successor.ending} after commit`, this.#account.moved(this.#facts))
+    const reason = `the successor ${successor.ending} after commit`
+    if (successor.joins) this.#account.drop(reason, this.#account.moved(this.#facts))
+    else this.#account.note(reason)
   }
 
   /** What it has before it gives it away, for what is lost should it die. */
@@ -303,7 +313,11 @@ export class Upgrade {
   #noteLost(when: string): void {
     if (this.#isLossNoted || this.#aliveAtStop || this.#context.nobodyServes !== undefined) return
     this.#isLossNoted = true
-    const { lastStatus, ending } = this.predecessor
+    const { lastStatus, ending, joins } = this.predecessor
+    if (!joins) {
+      this.#account.note(`the predecessor ${ending} ${when}; its connections went with it, and could not be counted`)
+      return
+    }
     const sessions = lastStatus?.sessions.reduce((sum, kind) => sum + kind.count, 0) ?? 0
     this.#account.drop(
       `the predecessor ${ending} ${when}`,

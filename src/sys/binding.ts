@@ -40,9 +40,10 @@ export interface Binding {
   send(fd: number, payload: Uint8Array, descriptors: readonly number[]): boolean
   /**
    * recvmsg into `into` with MSG_CMSG_CLOEXEC | MSG_DONTWAIT. `undefined` when it would block; `bytes: 0` at end of file.
+   * `pid` is the sender's, on a socket of `bindNotify`; absent there when it lies outside this process' PID namespace.
    * On MSG_CTRUNC (code ECTRUNC) or MSG_TRUNC (code EMSGSIZE) every descriptor received is closed, then it throws.
    */
-  receive(fd: number, into: Uint8Array): { bytes: number; descriptors: number[] } | undefined
+  receive(fd: number, into: Uint8Array): { bytes: number; descriptors: number[]; pid?: number } | undefined
   /** poll(2), blocking this thread up to `timeoutMs` (-1: no limit). Returns revents, one for each descriptor; retries EINTR with the time left. */
   poll(descriptors: readonly number[], events: readonly number[], timeoutMs: number): number[]
   /** F_DUPFD_CLOEXEC. */
@@ -62,6 +63,8 @@ export interface Binding {
   peerCredentials(fd: number): { pid: number; uid: number; gid: number }
   /** SO_COOKIE: the kernel's own identity of a socket, the same through every duplicate of it. */
   socketCookie(fd: number): bigint
+  /** SO_ACCEPTCONN; `false` of what is no socket, or not open, too. */
+  isListening(fd: number): boolean
   /** Bytes in the kernel: SIOCINQ (received, unread) and SIOCOUTQ (sent, not acknowledged). */
   queueSizes(fd: number): { receive: number; send: number }
   /** TCP_NODELAY, SO_KEEPALIVE, TCP_KEEPIDLE (seconds). On a socket that is not TCP noDelay is false and idle 0. */
@@ -78,6 +81,23 @@ export interface Binding {
   /** SO_REUSEADDR: two UDP sockets share an address only while both have it. */
   reuseAddress(fd: number): boolean
   setReuseAddress(fd: number, on: boolean): void
+  /** A datagram socket under an abstract name (at most 107 bytes): non-blocking, CLOEXEC, and the kernel names each sender. */
+  bindNotify(name: string): number
+  /**
+   * Starts a program in a session of its own, all signals as they are by default; returns when it runs. `program` is a path, or looked for in
+   * PATH; `args` begin with its name; `descriptors` become 0, 1, 2 … in it. `namesItself` adds LISTEN_PID to `environment`.
+   * The child is the caller's: to be reaped by `pidfdWait`, its pidfd to be closed.
+   */
+  spawn(
+    program: string,
+    args: readonly string[],
+    environment: readonly string[],
+    directory: string,
+    descriptors: readonly number[],
+    namesItself: boolean,
+  ): { pid: number; pidfd: number }
+  /** Orphans below this process become its children (PR_SET_CHILD_SUBREAPER): to be reaped by it, whoever started them. */
+  adoptOrphans(): void
   pidfdOpen(pid: number): number
   /** pidfd_send_signal; `false` when the process is gone (ESRCH). Signal 0 asks only. */
   pidfdSignal(fd: number, signal: number): boolean

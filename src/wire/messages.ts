@@ -60,7 +60,13 @@ export const CONTROL = {
   hello: {
     from: 'runtime',
     descriptors: 0,
-    fields: v.object({ protocol: protocolRange, pid: count, node: name, release: name }),
+    fields: v.object({
+      protocol: protocolRange,
+      pid: count,
+      node: name,
+      release: name,
+      retires: v.optional(v.boolean()),
+    }),
   },
   welcome: {
     from: 'supervisor',
@@ -92,6 +98,16 @@ export const CONTROL = {
     fields: v.object({ sessions: v.array(readable), states: v.array(readable) }),
   },
   activate: { from: 'supervisor', descriptors: 0, fields: v.object({}) },
+  /** Nobody takes over what it serves: only to a runtime that has said `retires`. Answered by `committed` or `aborted`. */
+  retire: {
+    from: 'supervisor',
+    descriptors: 0,
+    fields: v.object({
+      drainMs: milliseconds,
+      policy: v.picklist(['all-or-nothing', 'best-effort']),
+      untilMs: milliseconds,
+    }),
+  },
   /** Descriptors: the transfer channel, the other side's pidfd, the fence token. */
   transfer: {
     from: 'supervisor',

@@ -3,8 +3,6 @@
  * two, and the middle ends go to the test process by the descriptor HANDOVER_FAULTS_TAP names. The product is as it ships,
  * and what relays its messages outlives every one of its processes.
  */
-import childProcess, { type ChildProcess, type IOType, type SpawnOptions } from 'node:child_process'
-import { syncBuiltinESMExports } from 'node:module'
 import { binding } from '../../src/sys/binding.js'
 import { CONTROL } from '../../src/wire/messages.js'
 import { readMessage } from './packet.js'
@@ -19,8 +17,7 @@ export type Tapped =
 const tap = Number(process.env['HANDOVER_FAULTS_TAP'])
 delete process.env['HANDOVER_FAULTS_TAP']
 const native = binding()
-const { send } = native
-const { spawn } = childProcess
+const { send, spawn } = native
 native.setCloseOnExec(tap, true)
 
 function tell(tapped: Tapped, descriptors: readonly number[]): void {
@@ -43,17 +40,16 @@ native.send = (fd, payload, descriptors) => {
   }
 }
 
-const tapped = (program: string, args: string[], options: SpawnOptions): ChildProcess => {
-  const [input, output, errors, channel] = options.stdio as [IOType, IOType, IOType, number]
+native.spawn = (program, args, environment, directory, descriptors, namesItself) => {
   const [towardsRuntime, given] = native.socketpair()
   try {
-    const child: ChildProcess = spawn(program, args, { ...options, stdio: [input, output, errors, given] })
-    if (child.pid !== undefined) tell({ what: 'control', pid: child.pid }, [towardsRuntime, channel])
-    return child
+    // The channel is the last.
+    const placed = [...descriptors.slice(0, -1), given]
+    const started = spawn(program, args, environment, directory, placed, namesItself)
+    tell({ what: 'control', pid: started.pid }, [towardsRuntime, descriptors.at(-1) as number])
+    return started
   } finally {
     native.close(towardsRuntime)
     native.close(given)
   }
 }
-childProcess.spawn = tapped as typeof spawn
-syncBuiltinESMExports()

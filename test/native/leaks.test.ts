@@ -65,6 +65,22 @@ const rounds: Record<string, [round: string, count: number]> = {
     `for (const fd of [b.memfd('x'), b.pidfdOpen(process.pid), b.listenTcp('127.0.0.1', 0, 1, false), b.bindUdp('127.0.0.1', 0, false, false, false), b.duplicate(0)]) b.close(fd)`,
     10_000,
   ],
+  'programs that were started, or could not be': [
+    `const { pidfd } = b.spawn('true', ['true'], ['X=1'], '/', [0, 1, 2], true)
+     b.poll([pidfd], [POLLIN], -1)
+     b.pidfdWait(pidfd)
+     b.close(pidfd)
+     caught(() => b.spawn('none', ['none'], [], '/', [0, 1, 2], false))`,
+    200,
+  ],
+  'messages to a notify socket': [
+    `globalThis.count = (globalThis.count ?? 0) + 1
+     const fd = b.bindNotify('handover-leak-' + process.pid + '-' + count)
+     caught(() => b.bindNotify('handover-leak-' + process.pid + '-' + count))
+     b.receive(fd, into)
+     b.close(fd)`,
+    5_000,
+  ],
   'watchers that were closed': [
     `const [left, right] = b.socketpair()
      const watcher = b.watch(right, () => { b.receive(right, into) })

@@ -72,6 +72,12 @@ const bad: Record<string, [body: string, failure: RegExp]> = {
      t.ok(true)`,
     /still running/,
   ],
+  'bad/leaves-session.test.js': [
+    `${tap}import { spawn } from 'node:child_process'
+     spawn('sleep', ['1000'], { stdio: 'ignore', detached: true }).unref()
+     t.ok(true)`,
+    /still running/,
+  ],
 }
 for (const [path, [body]] of Object.entries(bad)) write(path, body)
 

@@ -7,6 +7,7 @@ t.test('the defaults the README names', async (t) => {
   const { logger, ...rest } = settingsOf({ release })
   t.same(rest, {
     release,
+    listen: [],
     readyTimeoutMs: 30_000,
     drainMs: 30_000,
     freezeMs: 5_000,
@@ -16,6 +17,7 @@ t.test('the defaults the README names', async (t) => {
     unsettled: 'freeze',
     memoryLimitBytes: Number.POSITIVE_INFINITY,
     maxCrashes: 5,
+    adoptOrphans: false,
   })
   for (const level of ['debug', 'info', 'warn', 'error'] as const) t.equal(logger[level]({}, ''), undefined)
 })
@@ -23,6 +25,7 @@ t.test('the defaults the README names', async (t) => {
 t.test('what is given is taken, zero too', async (t) => {
   const given = {
     release,
+    listen: [{ name: 'http', host: '::1', port: 0, backlog: 7 }],
     readyTimeoutMs: 1,
     drainMs: 0,
     freezeMs: 2,
@@ -32,6 +35,7 @@ t.test('what is given is taken, zero too', async (t) => {
     unsettled: 'refuse',
     memoryLimitBytes: 4,
     maxCrashes: 1,
+    adoptOrphans: true,
   } as const
   const { logger: _, ...rest } = settingsOf(given)
   t.same(rest, given)
@@ -55,3 +59,25 @@ t.test('what a runtime could not read, or no timer take, is refused here', async
     }
   t.equal(settingsOf({ release, memoryLimitBytes: Number.POSITIVE_INFINITY, drainMs: 86_400_000 }).drainMs, 86_400_000)
 })
+
+t.test(
+  'listeners: on all addresses unless one is named; what LISTEN_FDNAMES or bind(2) could not take is refused',
+  async (t) => {
+    t.same(settingsOf({ release, listen: [{ name: 'a', port: 80 }] }).listen, [
+      { name: 'a', host: null, port: 80, backlog: 511 },
+    ])
+    const many = Array.from({ length: 65 }, (_, index) => ({ name: `l${index}`, port: 0 }))
+    for (const [listen, message] of [
+      [[{ name: 'a:b', port: 80 }], /listener "a:b": a name is/],
+      [[{ name: '', port: 80 }], /listener "": a name is/],
+      [[{ name: 'a\n', port: 80 }], /a name is/],
+      [[{ name: 'x'.repeat(65), port: 80 }], /a name is/],
+      [[{ name: 'a', port: 65_536 }], /listener "a": the port must be 0 to 65535, not 65536/],
+      [[{ name: 'a', port: 1.5 }], /the port must be/],
+      [[{ name: 'a', port: 1, backlog: -1 }], /listener "a": the backlog must be/],
+      [[...many.slice(0, 2), ...many.slice(0, 1)], /listener "l0" is named twice/],
+      [many, /65 listeners, the limit is 64/],
+    ] as const)
+      t.throws(() => settingsOf({ release, listen }), { code: 'HANDOVER_USAGE', message })
+  },
+)

@@ -36,6 +36,10 @@ export const EXAMPLES: Record<string, Record<string, Fields[]>> = {
       { sessions: [{ name: 'chat', reads: [2, 1] }], states: [{ name: 'rooms', reads: [] }] },
     ],
     activate: [{}],
+    retire: [
+      { drainMs: 0, policy: 'all-or-nothing', untilMs: 1.5 },
+      { drainMs: 30_000, policy: 'best-effort', untilMs: 1e9 },
+    ],
     transfer: [
       { side: 'predecessor', checkMs: 1, freezeMs: 0.5, drainMs: 0 },
       { side: 'successor', checkMs: 1, freezeMs: 1, drainMs: 1 },

@@ -107,6 +107,7 @@ export const MESSAGES: Readonly<Record<'CONTROL' | 'TRANSFER', Readonly<Record<s
     unavailable: stored({ request: 1, reason: 'EADDRINUSE' }, 0, 1),
     ready: stored({ sessions: [{ name: 'chat', reads: [2, 1] }], states: [{ name: 'rooms', reads: [1] }] }, 0, 2),
     activate: stored({}, 0, 2),
+    retire: stored({ drainMs: 30_000, policy: 'best-effort', untilMs: 123_456.5 }, 0, 2),
     transfer: stored({ side: 'predecessor', checkMs: 10_000, freezeMs: 5000, drainMs: 30_000 }, 3, 2),
     active: stored(
       { sessions: 1000, pauseMs, listeners: [{ name: 'chat', cookie: '18446744073709551615', port: 4000 }] },
