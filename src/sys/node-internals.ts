@@ -34,6 +34,7 @@ export {
   countRequests,
   holdReads,
   incomingRequest,
+  isAnswering,
   isAtBoundary,
   isParsing,
   letRead,
