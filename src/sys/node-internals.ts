@@ -44,6 +44,7 @@ export {
   countRequests,
   holdReads,
   incomingRequest,
+  isAnswering,
   isAtBoundary,
   isParsing,
   letRead,

@@ -122,6 +122,54 @@ t.test(
   },
 )
 
+t.test(
+  'of a client that never waits for an answer what has come is answered, no more is read, and it moves',
+  async (t) => {
+    const web = await Web.start(t, KEPT)
+    const [client, tunnel] = [await RawClient.open(web), await RawClient.open(web)] as const
+    const gates = ['one', 'two'].map((name) => join(web.supervisor.directory, name)) as [string, string]
+    for (const gate of gates) client.send(`GET /gate?path=${gate} HTTP/1.1\r\nHost: a\r\n\r\n`)
+    tunnel.send('CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n')
+    await until(() => client.received.endsWith('half ') && tunnel.received !== '', 'the first half, and the tunnel')
+    const upgrade = web.upgrade()
+    await web.supervisor.child.line(READY_2)
+    writeFileSync(gates[0], '')
+    await until(() => client.received.includes('half whole'), 'the first answer')
+    client.send(GET)
+    // The predecessor has looked at what had come before.
+    tunnel.received = ''
+    tunnel.send('ping')
+    await until(() => tunnel.received === 'ping', 'the echo')
+    writeFileSync(gates[1], '')
+    t.match(await client.responses(3), [
+      { body: 'half whole' },
+      { generation: 1, body: 'half whole' },
+      { generation: 2 },
+    ])
+    tunnel.socket.end()
+    t.match(await upgrade, { outcome: 'committed', sessions: { moved: 1, drained: 1, dropped: 0 } })
+    await ends(t, web)
+  },
+)
+
+t.test('when the successor is gone, what it did not get is served on', async (t) => {
+  const web = await Web.start(t, KEPT, { options: ['--drain', `${scaled(4_000)}ms`] })
+  const client = await RawClient.open(web)
+  const gate = join(web.supervisor.directory, 'gate')
+  client.send(`GET /gate?path=${gate} HTTP/1.1\r\nHost: a\r\n\r\n`)
+  await until(() => client.received.endsWith('half '), 'the first half')
+  const upgrade = web.upgrade()
+  const [, pid] = await web.supervisor.child.line(/^ready .* generation=2 pid=(\d+)/)
+  process.kill(Number(pid), 'SIGKILL')
+  await web.supervisor.child.line(/^ready .* generation=3 /)
+  writeFileSync(gate, '')
+  t.match(await client.responses(1), [{ generation: 1, body: 'half whole' }])
+  for (let request = 0; request < 3; request++) t.match(await client.request(GET), { generation: 1, status: 200 })
+  t.match(await upgrade, { outcome: 'committed', sessions: { dropped: 1 } })
+  await client.ended()
+  await ends(t, web)
+})
+
 t.test('a tunnel that is a session of its own kind moves as that', async (t) => {
   const web = await Web.start(t, [...KEPT, '--tunnels'])
   const tunnel = await RawClient.open(web)

@@ -3,7 +3,14 @@ import { subscribe } from 'node:diagnostics_channel'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { SessionKind } from '../../runtime/types.js'
-import { holdReads, incomingRequest, letRead, whyNotAtBoundary } from '../../sys/node-internals.js'
+import {
+  holdReads,
+  incomingRequest,
+  isAnswering,
+  isParsing,
+  letRead,
+  whyNotAtBoundary,
+} from '../../sys/node-internals.js'
 import type { Connection } from './connection.js'
 
 export class Left {
@@ -44,6 +51,9 @@ export class Left {
     if (whyNotAtBoundary(socket, connection.bytesAtStart) === undefined) this.#move(socket)
     // It was answered before all of it had come.
     else if (!request.complete && !request.destroyed) this.#awaitRest(socket, request)
+    // The next request is being answered. A client that always has one under way would never come to a boundary: no more is
+    // read until those are answered that have come.
+    else if (isAnswering(socket) && !isParsing(socket, connection.bytesAtStart)) holdReads(socket)
   }
 
   #move(socket: Socket): void {

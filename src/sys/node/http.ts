@@ -98,6 +98,9 @@ export function whyNotAtBoundary(socket: net.Socket, bytesAtStart: number): stri
   return undefined
 }
 
+/** Whether a response is under way: until its last byte is the kernel's. */
+export const isAnswering = (socket: net.Socket): boolean => Boolean(insideHttp(socket)._httpMessage)
+
 export const isAtBoundary = (socket: net.Socket, bytesAtStart: number): boolean =>
   whyNotAtBoundary(socket, bytesAtStart) === undefined
 
