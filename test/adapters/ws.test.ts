@@ -1,5 +1,5 @@
 /** What an app sees of its WebSockets through an upgrade, with the clients of the library itself. */
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { WebSocketServer } from 'ws'
 import { frame, RawWebSocket, TEXT } from '../harness/raw-websocket.js'
 import { scaled, until } from '../harness/timeout.js'
@@ -11,11 +11,7 @@ t.setTimeout(scaled(110_000))
 const committed = { outcome: 'committed', sessions: { dropped: 0, refused: 0, drained: 0 } }
 
 /** Aborted, then committed. */
-async function upgrade(
-  t: Pick<typeof import('tap'), 'match'>,
-  stage: WsStage,
-  expected: object = committed,
-): Promise<void> {
+async function upgrade(t: Test, stage: WsStage, expected: object = committed): Promise<void> {
   const { json: aborted } = await stage.abortedUpgrade()
   t.match(aborted, { outcome: 'refused', sessions: { moved: 0 } }, 'one that is aborted')
   const { json } = await stage.supervisor.upgrade('--', 'node', WS_SERVER, ...stage.args, '--release', '2')

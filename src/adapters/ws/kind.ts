@@ -95,7 +95,16 @@ export class WsKind implements WebSockets {
       keepOutputReadable(socket)
       const begun = headOf(request)
       const open: Callback = (webSocket, sameRequest) => {
-        this.#open({ webSocket, socket, head: begun, request, arrival: undefined, isArrived: true, isAdopted: false })
+        const kept = this.#definition === undefined ? undefined : request
+        this.#open({
+          webSocket,
+          socket,
+          head: begun,
+          request: kept,
+          arrival: undefined,
+          isArrived: true,
+          isAdopted: false,
+        })
         callback(webSocket, sameRequest)
       }
       handleUpgrade.call(this.#server, request, socket, head, open)
@@ -190,7 +199,10 @@ export class WsKind implements WebSockets {
       throw new HandoverError('HANDOVER_NOT_MOVABLE', `a WebSocket cannot move: ${obstacle.reason}`)
     session.isStale = obstacle !== undefined
     session.binaryType = webSocket.binaryType
-    return [toRow({ head, ...look(webSocket, obstacle !== undefined) }), this.#definition?.capture(webSocket, request)]
+    return [
+      toRow({ head, ...look(webSocket, obstacle !== undefined) }),
+      this.#definition?.capture(webSocket, request as IncomingMessage),
+    ]
   }
 
   #restore(socket: Socket, [row, app]: Captured): Session {
@@ -245,14 +257,16 @@ export class WsKind implements WebSockets {
   }
 
   #announce(session: Session): void {
-    const { webSocket, request, socket } = session
+    const { webSocket, socket } = session
+    const request = session.request as IncomingMessage
     if (this.#definition !== undefined) return
+    session.request = undefined
     const { replay: server } = this.#options
     if (server === undefined) {
       this.#server.emit('connection', webSocket, request)
       return
     }
-    replay(server, session, () => {
+    replay(server, webSocket, request, () => {
       this.#receive(session)
       if (webSocket.isPaused !== true) socket.resume()
       this.#kind.touch(socket)
