@@ -172,6 +172,48 @@ t.test('a client that does not read: everything arrives, in order, through two u
   t.equal((await server.supervisor.stop()).exitCode, 0)
 })
 
+t.test('a stream that was closed while its client did not read ends where it has moved to', async (t) => {
+  const server = await EventServer.start(t, { args: ['--queue', '50000000'] })
+  const client = await server.stream('one')
+  client.socket.pause()
+  await server.ask('/fill?name=one&count=1000&size=10000')
+  await server.ask('/close?name=one')
+  client.send('GET /next HTTP/1.1\r\nHost: x\r\n\r\n')
+  t.same(server.said('close'), [], 'it has not ended yet')
+  t.match(await server.supervisor.upgrade(), { exitCode: 0, json: { sessions: { moved: 1, drained: 0 } } })
+  await server.supervisor.child.line(/^close generation=2 name=one reason=closed$/)
+  client.socket.resume()
+  await client.gets('{"path":"/next","generation":2}\n')
+  const event = (index: number): string => chunkOf(`id: ${index + 1}\ndata: ${'x'.repeat(10_000)}\n\n`)
+  t.ok(client.body.startsWith(`${Array.from({ length: 1000 }, (_, index) => event(index)).join('')}0\r\n\r\nHTTP/1.1 `))
+  client.socket.destroy()
+  t.equal((await server.supervisor.stop()).exitCode, 0)
+})
+
+t.test('a stream behind an earlier response of its connection follows when that is sent', async (t) => {
+  const server = await EventServer.start(t)
+  const client = server.client()
+  client.send('GET /slow HTTP/1.1\r\nHost: x\r\n\r\n')
+  client.send('GET /events?name=one HTTP/1.1\r\nHost: x\r\n\r\n')
+  await waitFor(async () => (await server.ask('/look?name=one')) !== null, 'the stream')
+  await server.ask('/send?name=one&data=early')
+  // The successor cannot let the earlier response go: the request for that must reach this process.
+  const go = server.client()
+  go.send('GET /go HTTP/1.1\r\nHost: x')
+  const upgrade = server.supervisor.upgrade()
+  await server.supervisor.child.line(/"generation":2.*"msg":"serving"/)
+  go.send('\r\nConnection: close\r\n\r\n')
+  await client.gets('slow\n')
+  const { exitCode, json } = await upgrade
+  t.match({ exitCode, json }, { exitCode: 0, json: { sessions: { moved: 1, dropped: 0 } } })
+  t.match(JSON.stringify(json?.reasons), /an earlier response is not sent yet/)
+  t.equal(await server.ask('/send?name=one&data=late'), true)
+  await client.gets('data: late\n\n')
+  t.ok(client.received.endsWith(chunkOf('data: early\n\n') + chunkOf('data: late\n\n')))
+  client.socket.destroy()
+  t.equal((await server.supervisor.stop()).exitCode, 0)
+})
+
 t.test('a client that leaves too much untaken is cut off, in the process that serves it then', async (t) => {
   const server = await EventServer.start(t, { args: ['--queue', '5000000'] })
   const client = await server.stream('one')
