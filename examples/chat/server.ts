@@ -2,6 +2,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join, type Migration } from 'handover'
+import { http } from 'handover/http'
 import { ws } from 'handover/ws'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { orderOf } from './orders.js'
@@ -38,6 +39,7 @@ export async function serve<Person extends { name: string }>(release: Release<Pe
     capture: () => room.capture(),
     restore: (state) => room.restore(state),
   })
+  http(runtime, server)
   ws<Person>(runtime, sockets, {
     ...release.people,
     capture: (socket) => people.get(socket) as Person,

@@ -9,6 +9,7 @@
 import type { AddressInfo } from 'node:net'
 import fastify from 'fastify'
 import { join } from 'handover'
+import { http } from 'handover/http'
 import { type EventStream, sse } from 'handover/sse'
 
 interface Reading {
@@ -70,6 +71,7 @@ app.get('/status', async () => ({
 }))
 
 await app.ready()
+http(runtime, app.server)
 await runtime.listen(app.server, { name: 'http', port: Number(process.env['PORT'] ?? 4000), host: '127.0.0.1' })
 await runtime.ready()
 console.log(`serves 127.0.0.1:${(app.server.address() as AddressInfo).port} as process ${process.pid}`)
