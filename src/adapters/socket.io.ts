@@ -1,5 +1,6 @@
 /** Socket.IO 4: clients move with their id, rooms, data and namespaces, over WebSocket and polling. See docs/socket.io.md. */
 import { Server as HttpServer } from 'node:http'
+import type { Server as NetServer } from 'node:net'
 import type { Socket as IoSocket, Server } from 'socket.io'
 import { HandoverError } from '../errors.js'
 import { hostOf } from '../runtime/adapter.js'
@@ -78,8 +79,9 @@ export function socketIo<State = unknown>(
   host.state(`${name} polling`, { ...steps.ofPolling, ...clients.state })
   const kind = host.sessions<Seat>(name, { ...steps.ofWebSockets, ...clients.sessions })
   // An HTTP server's own close() ends idle connections, and the next poll of a client might just be on its way.
-  const { httpServer } = io as unknown as { httpServer?: HttpServer }
+  const { httpServer } = io as unknown as { httpServer?: NetServer }
   if (httpServer instanceof HttpServer) host.keepConnections(httpServer)
+  if (httpServer !== undefined) members.outlive(httpServer, runtime.retired)
   host.hooks({
     onFreeze: () => {
       bridge.begin(ends)
