@@ -1,5 +1,5 @@
 /** Socket.IO 4: clients move with their id, rooms, data and namespaces, over WebSocket and polling. See docs/socket.io.md. */
-import { Server as HttpServer } from 'node:http'
+import { Server as NetServer } from 'node:net'
 import type { Socket as IoSocket, Server } from 'socket.io'
 import { HandoverError } from '../errors.js'
 import { hostOf } from '../runtime/adapter.js'
@@ -70,7 +70,14 @@ export function socketIo<State = unknown>(
     onProbe: (sid, transport) => members.probe(sid, transport),
   }
   const bridge = new Bridge(library, around)
-  const members: Members = new Members(library, (socket, seat) => void kind.open(socket, seat))
+  const members: Members = new Members(library, (socket, seat) => {
+    try {
+      kind.open(socket, seat)
+    } catch (error) {
+      // TLS, or gone already: it is drained.
+      if (!(error instanceof HandoverError && error.code === 'HANDOVER_NOT_MOVABLE')) throw error
+    }
+  })
   const clients = new Clients(library, webSockets, members, bridge, data, (socket) => kind.touch(socket))
   const ends = host.sessions(`${name} bridge`, bridge.definition)
   // Before the clients: their state is restored first, and a WebSocket that is tried belongs to one of them.
@@ -78,8 +85,11 @@ export function socketIo<State = unknown>(
   host.state(`${name} polling`, { ...steps.ofPolling, ...clients.state })
   const kind = host.sessions<Seat>(name, { ...steps.ofWebSockets, ...clients.sessions })
   // An HTTP server's own close() ends idle connections, and the next poll of a client might just be on its way.
-  const { httpServer } = io as unknown as { httpServer?: HttpServer }
-  if (httpServer instanceof HttpServer) host.keepConnections(httpServer)
+  const { httpServer } = io as unknown as { httpServer?: NetServer }
+  if (httpServer instanceof NetServer) {
+    host.keepConnections(httpServer)
+    members.outlive(httpServer, runtime.retired)
+  }
   host.hooks({
     onFreeze: () => {
       bridge.begin(ends)

@@ -157,7 +157,10 @@ export function takeOut({ engine }: Library, client: Client): void {
   for (const socket of client.sockets.values()) leaveNamespace(socket)
 }
 
-function leaveNamespace({ id, nsp }: IoSocket): void {
+function leaveNamespace(socket: IoSocket): void {
+  const { id, nsp } = socket
+  // Another of its id may have been built from what came later.
+  if (nsp.sockets.get(id) !== socket) return
   nsp.sockets.delete(id)
   const { sids, rooms } = nsp.adapter
   for (const room of sids.get(id) ?? []) {

@@ -202,10 +202,19 @@ export class Clients {
       this.#tried.set(sid, transport)
       this.#tryAgain(sid, transport)
     } else {
+      this.#outdate(sid)
       built = buildClient(this.#library, state, transport, socket, this.#gives)
       this.#bridge.catchUp(built.client, state.heardBy, state.heard)
     }
     this.#restored.set(socket, { built, waiting: moved.waiting })
+  }
+
+  /** The client was polling when its state was first told, and has come to a WebSocket since. */
+  #outdate(sid: string): void {
+    const client = this.#members.of(this.#library.engine.clients[sid])
+    if (client === undefined) return
+    this.#polling = this.#polling.filter((built) => built.client !== client)
+    takeOut(this.#library, client)
   }
 
   /** What was made of an earlier state. The connection stays, and the WebSocket. */

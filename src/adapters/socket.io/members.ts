@@ -1,9 +1,9 @@
 /** The clients of a server, and the sockets they are on. */
-import { Socket } from 'node:net'
+import { type Server, Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import { prepare } from '../../runtime/websocket/socket.js'
 import { keepOutputReadable } from '../../sys/node-internals.js'
-import type { Client, EngineRequest, EngineSocket, Library, Transport } from './internals.js'
+import type { Client, EngineRequest, EngineServer, EngineSocket, Library, Transport } from './internals.js'
 
 /** A WebSocket: a client's transport, or one that a polling client is trying. */
 export interface Seat {
@@ -57,6 +57,24 @@ export class Members {
 
   connectionOf(webSocket: WebSocket): Socket | undefined {
     return this.#sockets.get(webSocket)
+  }
+
+  /**
+   * The library closes all clients when its HTTP server has closed. A retired one closes as soon as no connection is left that it
+   * has accepted itself; those that came from a predecessor may have to follow still.
+   */
+  outlive(server: Server, retired: AbortSignal): void {
+    const { engine } = this.#library
+    let kept: EngineServer['clients'] | undefined
+    server.prependListener('close', () => {
+      if (!retired.aborted) return
+      kept = engine.clients
+      engine.clients = {}
+    })
+    server.on('close', () => {
+      if (kept !== undefined) engine.clients = kept
+      kept = undefined
+    })
   }
 
   /** A client of another process tries a WebSocket here: nothing is read of it before it is there. */
