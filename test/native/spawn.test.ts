@@ -128,12 +128,12 @@ t.test('a start that fails: which call, and no process or descriptor is left', a
     t.throws(() => b.spawn(program, [program], [], directory, [0, 1, 2], false), { code, syscall })
   t.throws(() => b.spawn('sh', ['sh'], [], '/', [0, 1, 2, 9_999], false), { code: 'EBADF', syscall: 'fcntl' })
   t.equal(openDescriptors(), before)
-  t.same(
-    runScript(
-      `caught(() => b.spawn('none', ['none'], [], '/', [0, 1, 2], false)); say((await import('node:child_process')).execFileSync('ps', ['--no-headers', '--ppid', String(process.pid)]).toString().split('\\n').filter((line) => !/ ps$/.test(line) && line !== ''))`,
-    ).said,
-    [[]],
-  )
+  const { said, stderr } = runScript(`
+    caught(() => b.spawn('none', ['none'], [], '/', [0, 1, 2], false))
+    const parentOf = (pid) => { try { return readFileSync('/proc/' + pid + '/stat', 'latin1').split(') ')[1].split(' ')[1] } catch {} }
+    say(readdirSync('/proc').filter((pid) => /^\\d+$/.test(pid) && parentOf(pid) === String(process.pid)))
+  `)
+  t.same(said, [[]], stderr)
 })
 
 t.test('what is passed wrongly is named', async (t) => {

