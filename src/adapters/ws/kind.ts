@@ -157,6 +157,8 @@ export class WsKind implements WebSockets {
     const definition = this.#definition
     const { precopy } = definition ?? {}
     if ((definition !== undefined && precopy === undefined) || this.#options.independent) return {}
+    // It is never to be captured.
+    if (typeof this.#library === 'string') return {}
     return {
       precopy: {
         update: (_socket, session, [row, app]) => {
@@ -176,7 +178,7 @@ export class WsKind implements WebSockets {
   }
 
   #notNow(session: Session): string | undefined {
-    if (typeof this.#library === 'string') return `this version of ws cannot be moved: it has no ${this.#library}`
+    if (typeof this.#library === 'string') return unknown(this.#library)
     const { webSocket } = session
     const obstacle = obstacleOf(session)
     if (obstacle === undefined) {
@@ -192,6 +194,7 @@ export class WsKind implements WebSockets {
   }
 
   #capture(session: Session): Captured {
+    if (typeof this.#library === 'string') throw new HandoverError('HANDOVER_NOT_MOVABLE', unknown(this.#library))
     const { webSocket, head, request } = session
     const obstacle = obstacleOf(session)
     // To be moved at the deadline whatever it says: here are bytes nobody would ever see again.
@@ -206,11 +209,7 @@ export class WsKind implements WebSockets {
   }
 
   #restore(socket: Socket, [row, app]: Captured): Session {
-    if (typeof this.#library === 'string')
-      throw new HandoverError(
-        'HANDOVER_NOT_MOVABLE',
-        `this version of ws cannot take a WebSocket over: it has no ${this.#library}`,
-      )
+    if (typeof this.#library === 'string') throw new HandoverError('HANDOVER_NOT_MOVABLE', unknown(this.#library))
     const moved = fromRow(row)
     const { head, binaryType } = moved
     const webSocket = rebuild(this.#server, this.#library, socket, moved)
@@ -299,6 +298,8 @@ export class WsKind implements WebSockets {
     this.#options.onMoved?.(webSocket)
   }
 }
+
+const unknown = (missing: string): string => `WebSockets of this release of ws cannot move: it has no ${missing}`
 
 const NOT_TAKEN: Obstacle = { reason: 'its route has not taken it yet', needs: 'nothing' }
 
