@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import t from 'tap'
 import WebSocket from 'ws'
+import { descriptorSorts } from '../harness/census.js'
 import { scaled, until, within } from '../harness/timeout.js'
 import { startWs } from '../harness/websocket.js'
 
@@ -93,6 +94,13 @@ const WAYS: Record<string, { server: readonly string[]; client: object }> = {
 for (const [way, { server, client }] of Object.entries(WAYS)) {
   t.test(way, async (t) => {
     const stage = await startWs(t, server)
+    const { line } = stage.supervisor.child
+    const served = async (generation: number) =>
+      Number((await line(new RegExp(`^ready .*generation=${generation} pid=(\\d+)`)))[1])
+    // What a successor has without clients, and with the one that sabotages.
+    await stage.read()
+    t.match((await stage.supervisor.upgrade()).json, { outcome: 'committed' })
+    const empty = descriptorSorts(await served(2))
     const seeds = Array.from({ length: CLIENTS }, (_, seed) => seed)
     const talkers = await Promise.all(seeds.map((seed) => Talker.open(stage.port, seed, client)))
     const progress = async () => {
@@ -132,6 +140,13 @@ for (const [way, { server, client }] of Object.entries(WAYS)) {
     t.same(stage.lines(/^(closed|error) /), [])
     for (const talker of talkers) talker.close()
     await until(() => stage.lines(/^closed /).length === CLIENTS, 'the end of all')
+    // The end of the last may be on its way.
+    const pid = await served(UPGRADES + 3)
+    const isEmpty = () => JSON.stringify(descriptorSorts(pid)) === JSON.stringify(empty)
+    await until(
+      isEmpty,
+      () => `descriptors as before: ${JSON.stringify(empty)}, now ${JSON.stringify(descriptorSorts(pid))}`,
+    )
     t.equal((await stage.supervisor.stop()).exitCode, 0)
   })
 }

@@ -90,21 +90,22 @@ async def main():
 asyncio.run(main())
 `
 
-const hasPython = (() => {
+/** The system's own may have it where the first in the PATH has not. */
+const python = ['python3', '/usr/bin/python3'].find((each) => {
   try {
-    execFileSync('python3', ['-c', 'import websockets'], { stdio: 'ignore' })
+    execFileSync(each, ['-c', 'import websockets'], { stdio: 'ignore' })
     return true
   } catch {
     return false
   }
-})()
+})
 
 for (const deflate of ['none', 'takeover']) {
-  const skip = hasPython ? false : 'python3 with websockets is not installed (apt: python3-websockets)'
+  const skip = python !== undefined ? false : 'python3 with websockets is not installed (apt: python3-websockets)'
   t.test(`a client in Python, deflate ${deflate}`, { skip }, async (t) => {
     const stage = await startWs(t, ['--deflate', deflate])
     const url = `ws://127.0.0.1:${stage.port}/room/kitchen`
-    const client = startChild(t, 'python3', ['-c', PYTHON, url, deflate === 'none' ? 'plain' : 'deflate'])
+    const client = startChild(t, python as string, ['-c', PYTHON, url, deflate === 'none' ? 'plain' : 'deflate'])
     await client.line(/^open$/)
     for (const upgrade of [1, 2]) {
       await client.line(/^at /, client.lines.length)

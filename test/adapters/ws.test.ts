@@ -1,5 +1,5 @@
 /** What an app sees of its WebSockets through an upgrade, with the clients of the library itself. */
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { WebSocketServer } from 'ws'
 import { frame, RawWebSocket, TEXT } from '../harness/raw-websocket.js'
 import { scaled, until } from '../harness/timeout.js'
@@ -11,11 +11,7 @@ t.setTimeout(scaled(110_000))
 const committed = { outcome: 'committed', sessions: { dropped: 0, refused: 0, drained: 0 } }
 
 /** Aborted, then committed. */
-async function upgrade(
-  t: Pick<typeof import('tap'), 'match'>,
-  stage: WsStage,
-  expected: object = committed,
-): Promise<void> {
+async function upgrade(t: Test, stage: WsStage, expected: object = committed): Promise<void> {
   const { json: aborted } = await stage.abortedUpgrade()
   t.match(aborted, { outcome: 'refused', sessions: { moved: 0 } }, 'one that is aborted')
   const { json } = await stage.supervisor.upgrade('--', 'node', WS_SERVER, ...stage.args, '--release', '2')
@@ -130,6 +126,33 @@ t.test('what cannot move now, and why', async (t) => {
   const reasons = JSON.stringify(json?.reasons)
   for (const reason of [/in a transaction/, /closing handshake/, /createWebSocketStream/]) t.match(reasons, reason)
   held.socket.close()
+})
+
+t.test('a release of ws whose fields are not known is drained', async (t) => {
+  const stage = await startWs(t, ['--unknown', '--precopy', 'touch'], ['--drain', '1s'])
+  const client = await WsClient.open(stage.port)
+  t.equal(await client.ask('a'), '1 a')
+  const { json } = await stage.supervisor.upgrade('--', 'node', WS_SERVER)
+  t.match(json, { outcome: 'committed', sessions: { moved: 0, dropped: 1 } })
+  t.match(JSON.stringify(json?.reasons), /cannot move: it has no WebSocket\._protocol/)
+  await client.closed
+})
+
+t.test('independent WebSockets follow after commit', async (t) => {
+  const stage = await startWs(t, ['--independent', '--deflate', 'takeover'])
+  const clients = await Promise.all(Array.from({ length: 40 }, () => WsClient.open(stage.port)))
+  for (const client of clients) t.equal(await client.ask('over and over'), '1 over and over')
+  const ended = stage.supervisor.upgrade()
+  for (const client of clients) for (let index = 2; index < 20; index++) client.say('over and over')
+  const { json } = await ended
+  t.match(json, { outcome: 'committed', sessions: { moved: 40, dropped: 0 } })
+  t.ok((json?.followed.sessions ?? 0) >= 24)
+  for (const client of clients) {
+    for (let index = 2; index < 20; index++)
+      if ((await client.next()) !== `${index} over and over`) t.fail(`answer ${index} is wrong`)
+    t.match(JSON.parse(await client.ask('!facts')), { name: 'release=1 generation=2', clients: 40, known: 40 })
+  }
+  for (const { socket } of clients) socket.terminate()
 })
 
 t.test('a server of another kind is refused in words', async (t) => {

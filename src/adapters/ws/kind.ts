@@ -95,7 +95,16 @@ export class WsKind implements WebSockets {
       keepOutputReadable(socket)
       const begun = headOf(request)
       const open: Callback = (webSocket, sameRequest) => {
-        this.#open({ webSocket, socket, head: begun, request, arrival: undefined, isArrived: true, isAdopted: false })
+        const kept = this.#definition === undefined ? undefined : request
+        this.#open({
+          webSocket,
+          socket,
+          head: begun,
+          request: kept,
+          arrival: undefined,
+          isArrived: true,
+          isAdopted: false,
+        })
         callback(webSocket, sameRequest)
       }
       handleUpgrade.call(this.#server, request, socket, head, open)
@@ -148,6 +157,8 @@ export class WsKind implements WebSockets {
     const definition = this.#definition
     const { precopy } = definition ?? {}
     if ((definition !== undefined && precopy === undefined) || this.#options.independent) return {}
+    // It is never to be captured.
+    if (typeof this.#library === 'string') return {}
     return {
       precopy: {
         update: (_socket, session, [row, app]) => {
@@ -167,7 +178,7 @@ export class WsKind implements WebSockets {
   }
 
   #notNow(session: Session): string | undefined {
-    if (typeof this.#library === 'string') return `this version of ws cannot be moved: it has no ${this.#library}`
+    if (typeof this.#library === 'string') return unknown(this.#library)
     const { webSocket } = session
     const obstacle = obstacleOf(session)
     if (obstacle === undefined) {
@@ -176,13 +187,14 @@ export class WsKind implements WebSockets {
         this.#kind.touch(session.socket)
       return undefined
     }
-    this.#stillness.wait(webSocket, obstacle.isBrief)
+    this.#stillness.wait(webSocket, obstacle)
     if (this.#busy.size === 0) queueMicrotask(() => this.#busy.clear())
     this.#busy.add(session)
     return obstacle.reason
   }
 
   #capture(session: Session): Captured {
+    if (typeof this.#library === 'string') throw new HandoverError('HANDOVER_NOT_MOVABLE', unknown(this.#library))
     const { webSocket, head, request } = session
     const obstacle = obstacleOf(session)
     // To be moved at the deadline whatever it says: here are bytes nobody would ever see again.
@@ -190,15 +202,14 @@ export class WsKind implements WebSockets {
       throw new HandoverError('HANDOVER_NOT_MOVABLE', `a WebSocket cannot move: ${obstacle.reason}`)
     session.isStale = obstacle !== undefined
     session.binaryType = webSocket.binaryType
-    return [toRow({ head, ...look(webSocket, obstacle !== undefined) }), this.#definition?.capture(webSocket, request)]
+    return [
+      toRow({ head, ...look(webSocket, obstacle !== undefined) }),
+      this.#definition?.capture(webSocket, request as IncomingMessage),
+    ]
   }
 
   #restore(socket: Socket, [row, app]: Captured): Session {
-    if (typeof this.#library === 'string')
-      throw new HandoverError(
-        'HANDOVER_NOT_MOVABLE',
-        `this version of ws cannot take a WebSocket over: it has no ${this.#library}`,
-      )
+    if (typeof this.#library === 'string') throw new HandoverError('HANDOVER_NOT_MOVABLE', unknown(this.#library))
     const moved = fromRow(row)
     const { head, binaryType } = moved
     const webSocket = rebuild(this.#server, this.#library, socket, moved)
@@ -245,14 +256,16 @@ export class WsKind implements WebSockets {
   }
 
   #announce(session: Session): void {
-    const { webSocket, request, socket } = session
+    const { webSocket, socket } = session
+    const request = session.request as IncomingMessage
     if (this.#definition !== undefined) return
+    session.request = undefined
     const { replay: server } = this.#options
     if (server === undefined) {
       this.#server.emit('connection', webSocket, request)
       return
     }
-    replay(server, session, () => {
+    replay(server, webSocket, request, () => {
       this.#receive(session)
       if (webSocket.isPaused !== true) socket.resume()
       this.#kind.touch(socket)
@@ -286,7 +299,9 @@ export class WsKind implements WebSockets {
   }
 }
 
-const NOT_TAKEN: Obstacle = { reason: 'its route has not taken it yet', isBrief: false }
+const unknown = (missing: string): string => `WebSockets of this release of ws cannot move: it has no ${missing}`
+
+const NOT_TAKEN: Obstacle = { reason: 'its route has not taken it yet', needs: 'nothing' }
 
 const obstacleOf = ({ arrival, isArrived, webSocket }: Session): Obstacle | undefined =>
   isArrived && arrival !== undefined ? NOT_TAKEN : notNow(webSocket)

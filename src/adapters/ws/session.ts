@@ -13,7 +13,8 @@ export interface Session {
   readonly webSocket: WebSocket
   readonly socket: Socket
   readonly head: RequestHead
-  readonly request: IncomingMessage
+  /** While somebody may want it: for thousands it is a lot to keep. */
+  request: IncomingMessage | undefined
   /** What it has received before the app has it; undefined from then on. */
   arrival: Arrival | undefined
   /** It is live. */
@@ -91,7 +92,12 @@ export function answerReplay(
  * Emits the request again, with a socket that leads nowhere: who refuses it this time writes an answer, which the client, who
  * has been let in long ago, would take for a frame.
  */
-export function replay(server: EventEmitter, { webSocket, request }: Session, onTaken: () => void): void {
+export function replay(
+  server: EventEmitter,
+  webSocket: WebSocket,
+  request: IncomingMessage,
+  onTaken: () => void,
+): void {
   const nowhere = new Nowhere()
   const refuse = () => {
     if (replayed.delete(request)) webSocket.close(POLICY_VIOLATION, 'refused by the new release')

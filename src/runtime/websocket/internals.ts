@@ -8,6 +8,7 @@ import type net from 'node:net'
 import { Duplex } from 'node:stream'
 import type { InflateRaw } from 'node:zlib'
 import type { WebSocket, WebSocketServer } from 'ws'
+import { HandoverError } from '../../errors.js'
 
 /** Of lib/receiver.js: what it stands at. From INFLATING on it waits for the thread pool, or for a later turn. */
 export const GET_INFO = 0
@@ -134,20 +135,32 @@ export function tellEmpty(server: WebSocketServer): void {
 
 /** The classes of the library this server is of; or, as a string, what of it is not there. */
 export function learn(server: WebSocketServer): Library | string {
+  const own = server.options.WebSocket as unknown as WebSocketClass | undefined
+  const made = tryHandshake(server, server.options.perMessageDeflate ? 'deflate' : 'plain', (webSocket) => {
+    const missing = missingIn(inside(webSocket))
+    return missing ?? { WebSocket: own ?? (webSocket.constructor as WebSocketClass), deflate: deflateClass(webSocket) }
+  })
+  if (typeof made === 'string') return made
+  if (typeof made.deflate === 'string') return made.deflate
+  let known = made.deflate
+  return {
+    WebSocket: made.WebSocket,
+    // Looked for late where this server does not compress: the first to be made decides how many may work at once in this process.
+    get PerMessageDeflate() {
+      const found = (known ??= tryHandshake(server, 'deflate', deflateClass) as DeflateClass)
+      if (typeof found === 'string') throw new HandoverError('HANDOVER_NOT_MOVABLE', `ws has no ${found}`)
+      return found
+    },
+  }
+}
+
+function tryHandshake<R>(server: WebSocketServer, how: 'plain' | 'deflate', use: (made: WebSocket) => R): R | string {
   const duplex = new Duplex({ read: () => undefined, write: (_chunk, _encoding, callback) => callback() })
   // Called up to 8.13 whatever it is.
   Object.assign(duplex, { setTimeout: () => undefined, setNoDelay: () => undefined })
   try {
-    const webSocket = handshake(server, duplex)
-    if (webSocket === undefined) return 'WebSocketServer.handleUpgrade'
-    const deflate = deflateOf(webSocket)
-    const missing = missingIn(inside(webSocket)) ?? (deflate === undefined ? DEFLATE : missingInDeflate(deflate))
-    if (missing !== undefined || deflate === undefined) return missing ?? DEFLATE
-    const own = server.options.WebSocket as unknown as WebSocketClass | undefined
-    return {
-      WebSocket: own ?? (webSocket.constructor as WebSocketClass),
-      PerMessageDeflate: deflate.constructor as DeflateClass,
-    }
+    const webSocket = handshake(server, duplex, how)
+    return webSocket === undefined ? 'WebSocketServer.handleUpgrade' : use(webSocket)
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
   } finally {
@@ -155,14 +168,23 @@ export function learn(server: WebSocketServer): Library | string {
   }
 }
 
+/** Undefined when none was made; as a string, what of it is not there. */
+function deflateClass(webSocket: WebSocket): DeflateClass | string | undefined {
+  const deflate = deflateOf(webSocket)
+  if (deflate === undefined) return undefined
+  if (typeof deflate.params !== 'object' || deflate._inflate !== null || typeof deflate._options !== 'object')
+    return 'PerMessageDeflate'
+  return typeof deflate.cleanup === 'function' ? (deflate.constructor as DeflateClass) : 'PerMessageDeflate.cleanup'
+}
+
 /** With the server's own code, on an object that stands before the server: it keeps nothing, says nothing, and asks nobody. */
-function handshake(server: WebSocketServer, duplex: Duplex): WebSocket | undefined {
+function handshake(server: WebSocketServer, duplex: Duplex, how: 'plain' | 'deflate'): WebSocket | undefined {
   const options = {
     ...server.options,
     WebSocket: plainClass(server),
     clientTracking: false,
     handleProtocols: null,
-    perMessageDeflate: {},
+    perMessageDeflate: how === 'deflate' && { concurrencyLimit: concurrencyOf(server) },
     verifyClient: null,
   }
   const value = <V>(value: V) => ({ value, writable: true })
@@ -187,6 +209,10 @@ function handshake(server: WebSocketServer, duplex: Duplex): WebSocket | undefin
   })
   made?.on('error', () => undefined)
   return made
+}
+
+function concurrencyOf({ options }: WebSocketServer): number | undefined {
+  return typeof options.perMessageDeflate === 'object' ? options.perMessageDeflate.concurrencyLimit : undefined
 }
 
 /** The library's own class, should the app have one that extends it. */
@@ -225,10 +251,4 @@ function missingIn(webSocket: PrivateWebSocket): string | undefined {
   if (sender._bufferedBytes !== 0 || !Array.isArray(sender._queue)) return 'Sender._queue'
   if ((sender._state ?? sender._deflating) === undefined || typeof sender.dequeue !== 'function') return 'Sender._state'
   return undefined
-}
-
-function missingInDeflate(deflate: PrivateDeflate): string | undefined {
-  if (typeof deflate.params !== 'object' || deflate._inflate !== null || typeof deflate._options !== 'object')
-    return 'PerMessageDeflate'
-  return typeof deflate.cleanup === 'function' ? undefined : 'PerMessageDeflate.cleanup'
 }

@@ -52,7 +52,7 @@ export function toRow(moved: Moved): unknown[] {
   const flags = (moved.paused ? 1 : 0) | (moved.sendingFragments ? 2 : 0) | (moved.sendingCompressed ? 4 : 0)
   return [
     FORMAT,
-    [head.method, head.url, head.httpVersion, [...head.rawHeaders]],
+    [head.method, head.url, head.httpVersion, head.headerLines],
     protocol,
     deflate,
     window.length === 0 ? null : window,
@@ -102,12 +102,12 @@ export function fromRow(row: unknown): Moved {
 }
 
 function headOf(row: unknown): RequestHead {
-  const [method, url, httpVersion, rawHeaders] = listOf(row, 'request')
+  const [method, url, httpVersion, headerLines] = listOf(row, 'request')
   return {
     method: textOf(method, 'method'),
     url: textOf(url, 'url'),
     httpVersion: textOf(httpVersion, 'HTTP version'),
-    rawHeaders: listOf(rawHeaders, 'headers').map((each) => textOf(each, 'header')),
+    headerLines: textOf(headerLines, 'headers'),
   }
 }
 

@@ -8,18 +8,17 @@ export interface RequestHead {
   /** As it came: routers write over `request.url`. */
   readonly url: string
   readonly httpVersion: string
-  /** Names and values in turns. */
-  readonly rawHeaders: readonly string[]
+  /** Names and values in turns, one a line: neither may have a line's end in it (RFC 9110, 5.5). One string is read in no time. */
+  readonly headerLines: string
 }
 
-export function headOf(request: IncomingMessage): RequestHead {
-  const { method = 'GET', url = '/', httpVersion, rawHeaders } = request
-  return { method, url, httpVersion, rawHeaders }
+export function headOf({ method = 'GET', url = '/', httpVersion, rawHeaders }: IncomingMessage): RequestHead {
+  return { method, url, httpVersion, headerLines: rawHeaders.join('\n') }
 }
 
 /** A request that has been read to its end. */
-export function requestOf(socket: Socket, { method, url, httpVersion, rawHeaders }: RequestHead): IncomingMessage {
-  const request = readRequest(socket, method, url, httpVersion, rawHeaders)
+export function requestOf(socket: Socket, { method, url, httpVersion, headerLines }: RequestHead): IncomingMessage {
+  const request = readRequest(socket, method, url, httpVersion, headerLines === '' ? [] : headerLines.split('\n'))
   // Set by the parser, not by the class.
   ;(request as { upgrade?: boolean }).upgrade = true
   return request

@@ -44,15 +44,20 @@ export function notNow(webSocket: WebSocket): Obstacle | undefined {
 
 export interface Obstacle {
   readonly reason: string
-  /** Gone within milliseconds, and at once when nothing more is read or sent. */
-  readonly isBrief: boolean
+  /**
+   * What helps: 'time' for who works on it, and nothing new meanwhile; 'bytes', the rest of the message; or 'nothing'.
+   */
+  readonly needs: 'time' | 'bytes' | 'nothing'
 }
-const RECEIVING = { reason: 'a message it has received is being worked on', isBrief: true }
-const SENDING = { reason: 'a message it sends is being compressed or read', isBrief: true }
-const ENDING = { reason: 'its closing handshake is under way', isBrief: false }
-const INFLATED = { reason: 'a compressed message has come in part, and been inflated in part', isBrief: false }
-const LARGE = { reason: `more than ${LARGEST_PARTIAL >> 20} MiB of a message have come`, isBrief: false }
-const STREAM = { reason: 'createWebSocketStream() keeps some of its data', isBrief: false }
+const RECEIVING: Obstacle = { reason: 'a message it has received is being worked on', needs: 'time' }
+const SENDING: Obstacle = { reason: 'a message it sends is being compressed or read', needs: 'time' }
+const INFLATED: Obstacle = {
+  reason: 'a compressed message has come in part, and been inflated in part',
+  needs: 'bytes',
+}
+const LARGE: Obstacle = { reason: `more than ${LARGEST_PARTIAL >> 20} MiB of a message have come`, needs: 'bytes' }
+const ENDING: Obstacle = { reason: 'its closing handshake is under way', needs: 'nothing' }
+const STREAM: Obstacle = { reason: 'createWebSocketStream() keeps some of its data', needs: 'nothing' }
 
 /** zlib is in the middle of a block, and cannot be asked for what it knows there. */
 function isPartlyInflated(receiver: PrivateReceiver): boolean {

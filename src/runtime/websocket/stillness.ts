@@ -7,7 +7,7 @@ import type { WebSocket } from 'ws'
 import { nowMs } from '../../sys/clock.js'
 import { holdSender, inside, isSending } from './internals.js'
 import { held, letGo, waitingIn } from './sender.js'
-import { notNow } from './socket.js'
+import { notNow, type Obstacle } from './socket.js'
 
 /** From the moment it stands still; by then it has moved, or is to go on here. */
 const HOLD_MS = 50
@@ -18,7 +18,7 @@ const TURNS = 20
 
 interface Watched {
   readonly untilMs: number
-  isStopped: boolean
+  isReading: boolean
   stillAtMs: number | undefined
 }
 
@@ -33,13 +33,12 @@ export class Stillness {
     this.#onStill = onStill
   }
 
-  /** @param stop nothing more is read or sent meanwhile. */
-  wait(webSocket: WebSocket, stop: boolean): void {
-    const before = this.#watched.get(webSocket)
-    const isStopped = before?.isStopped === true || stop
-    this.#watched.set(webSocket, { untilMs: nowMs() + WATCH_MS, isStopped, stillAtMs: undefined })
-    if (stop && before?.isStopped !== true) stopReading(webSocket)
-    if (stop) stopSending(webSocket)
+  wait(webSocket: WebSocket, obstacle: Obstacle): void {
+    if (obstacle.needs === 'nothing') return
+    const isReading = this.#watched.get(webSocket)?.isReading ?? true
+    const watched = { untilMs: nowMs() + WATCH_MS, isReading, stillAtMs: undefined }
+    this.#watched.set(webSocket, watched)
+    help(webSocket, watched, obstacle)
     this.#turns = 0
     this.#schedule()
   }
@@ -61,8 +60,14 @@ export class Stillness {
     const now = nowMs()
     for (const [webSocket, watched] of this.#watched) {
       const isOver = watched.stillAtMs === undefined ? now > watched.untilMs : now > watched.stillAtMs + HOLD_MS
-      if (isOver || webSocket.readyState !== webSocket.OPEN) this.#goOn(webSocket, watched)
-      else if (watched.stillAtMs === undefined && notNow(webSocket) === undefined) {
+      if (isOver || webSocket.readyState !== webSocket.OPEN) {
+        this.#goOn(webSocket, watched)
+        continue
+      }
+      if (watched.stillAtMs !== undefined) continue
+      const obstacle = notNow(webSocket)
+      if (obstacle !== undefined) help(webSocket, watched, obstacle)
+      else {
         watched.stillAtMs = now
         this.#onStill(webSocket)
       }
@@ -70,15 +75,24 @@ export class Stillness {
     this.#schedule()
   }
 
-  #goOn(webSocket: WebSocket, { isStopped }: Watched): void {
+  #goOn(webSocket: WebSocket, { isReading }: Watched): void {
     this.#watched.delete(webSocket)
-    if (!isStopped) return
     letGo(inside(webSocket)._sender)
-    startReading(webSocket)
+    if (!isReading) startReading(webSocket)
   }
 }
 
-/** The library resumes the socket itself when it can take more; who else may has not to know. */
+/** Where the rest of a message is missing it is read; otherwise nothing is. */
+function help(webSocket: WebSocket, watched: Watched, { needs }: Obstacle): void {
+  const mayRead = needs !== 'time'
+  if (!mayRead) stopSending(webSocket)
+  if (mayRead === watched.isReading) return
+  if (mayRead) startReading(webSocket)
+  else stopReading(webSocket)
+  watched.isReading = mayRead
+}
+
+/** The library resumes the socket itself when it can take more, and the app may. */
 function stopReading(webSocket: WebSocket): void {
   const { _socket: socket } = inside(webSocket)
   socket.pause()

@@ -7,18 +7,18 @@ interface PrivateMessage {
   _addHeaderLines(lines: string[], length: number): void
 }
 
-/** @param rawHeaders names and values in turns. */
+/** @param rawHeaders names and values in turns; the request's own from now on. */
 export function readRequest(
   socket: net.Socket,
   method: string,
   url: string,
   httpVersion: string,
-  rawHeaders: readonly string[],
+  rawHeaders: string[],
 ): IncomingMessage {
   const request = new IncomingMessage(socket)
   const [major = 1, minor = 1] = httpVersion.split('.').map(Number)
   Object.assign(request, { method, url, httpVersion, httpVersionMajor: major, httpVersionMinor: minor })
-  ;(request as unknown as PrivateMessage)._addHeaderLines([...rawHeaders], rawHeaders.length)
+  ;(request as unknown as PrivateMessage)._addHeaderLines(rawHeaders, rawHeaders.length)
   // Lines that come later are trailers.
   request.complete = true
   request.push(null)
