@@ -37,7 +37,7 @@ export interface Built {
 
 /** A request as Engine.IO wants it. @param state null when the app has dropped it: it is then one of the protocol alone. */
 export function engineRequest(state: ClientState['request'], protocol: number, socket: Socket): EngineRequest {
-  const head = state ?? { method: 'GET', url: `/?EIO=${protocol}`, httpVersion: '1.1', rawHeaders: [] }
+  const head = state ?? { method: 'GET', url: `/?EIO=${protocol}`, httpVersion: '1.1', headerLines: '' }
   const request = requestOf(socket, head) as EngineRequest
   request._query = Object.fromEntries(new URL(head.url, 'https://socket.io').searchParams)
   return request

@@ -72,7 +72,7 @@ export class Late {
     response.setHeader('Connection', 'close')
     const address = request.socket.remoteAddress ?? ''
     const question = this.#crossing.ask(
-      { t: 'handshake', request: { ...headOf(request), rawHeaders: [...request.rawHeaders] }, address },
+      { t: 'handshake', request: headOf(request), address },
       ({ status, headers, body }) => {
         this.#crossing.forget(question)
         response.writeHead(status as number, headers as Record<string, string>)

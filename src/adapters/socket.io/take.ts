@@ -22,7 +22,7 @@ export function takeClient({ io }: Library, client: Client, looks: Looks): Clien
     sid: conn.id,
     protocol: conn.protocol,
     address: conn.remoteAddress,
-    request: request === null ? null : { ...headOf(request), rawHeaders: [...request.rawHeaders] },
+    request: request === null ? null : headOf(request),
     upgraded: conn.upgraded,
     upgrading: conn.upgrading,
     pingAtMs: dueAtMs(conn.pingIntervalTimer),
