@@ -87,7 +87,7 @@ export class SessionCopy implements Copy, Follower {
     for (const kind of sessions.kinds.values())
       for (const [socket, entry] of kind.entries) this.opened(kind, socket, entry)
     this.#takeSamples()
-    this.#due = [...this.#fresh.keys()].reverse()
+    this.#due = this.#connected()
     sessions.follower = this
     // What goes in the freeze anyway, or follows after it, need not be followed: nothing is wrapped for it.
     if (this.#plans.someAreEarly) this.#unfollow = transport.follow((socket) => this.touched(socket))
@@ -261,9 +261,13 @@ export class SessionCopy implements Copy, Follower {
     }
   }
 
+  /** What may be sent before the freeze, the first at the end. Of those that still connect there is nothing to be described. */
+  #connected(): Socket[] {
+    return [...this.#fresh.keys()].filter((socket) => !socket.connecting).reverse()
+  }
+
   #beginRound(): boolean {
-    // There is nothing yet to be described of those that connect: they are asked in the freeze.
-    const due = [...this.#fresh.keys()].filter((socket) => !socket.connecting)
+    const due = this.#connected()
     const left = this.#dirty.size + due.length + this.#gone.length
     const verdict = this.#convergence.judge(left)
     if (verdict !== 'again') {
@@ -273,7 +277,7 @@ export class SessionCopy implements Copy, Follower {
     }
     this.#round = [...this.#dirty].reverse()
     this.#dirty.clear()
-    this.#due = due.reverse()
+    this.#due = due
     return true
   }
 
