@@ -23,7 +23,6 @@ export async function serve(say: (text: string) => unknown): Promise<boolean> {
     const other: Name = release === 'chat 1.0' ? 'chat 2.0' : 'chat 1.0'
     say(`Upgrading to ${other} …`)
     const result = await service!.upgrade(other)
-    if (result.outcome === 'committed') release = other
     say(summaryOf(result))
     return result
   }
@@ -44,7 +43,12 @@ export async function serve(say: (text: string) => unknown): Promise<boolean> {
   try {
     service = await Service.start(
       CHAT,
-      (line) => process.env['HANDOVER_VERBOSE'] && process.stderr.write(`${line}\n`),
+      (line) => {
+        // Said by whoever serves, however it was upgraded.
+        const serving = /^(chat \d\.\d) serves /.exec(line)?.[1]
+        if (serving !== undefined) release = serving as Name
+        if (process.env['HANDOVER_VERBOSE']) process.stderr.write(`${line}\n`)
+      },
       {
         PORT: process.env['PORT'] ?? String(await freePort()),
         CHAT_CONTROL: control.url,

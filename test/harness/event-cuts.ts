@@ -71,7 +71,7 @@ export async function cutEverywhere(t: Test, args: readonly string[] = []): Prom
     const chunks = events.map(([id, data]) => chunkOf(`id: ${id}\ndata: ${data}\n\n`)).join('')
     const body = client.body.replace(/^Date: .*$/m, 'Date: now')
     const answer = `{"path":"/next-${name}","generation":3}\n`
-    const head = `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${answer.length}\r\nDate: now\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\n\r\n`
+    const head = `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${answer.length}\r\nDate: now\r\nConnection: keep-alive\r\nKeep-Alive: timeout=600\r\n\r\n`
     if (body !== `${chunks}0\r\n\r\n${head}${answer}`)
       t.equal(body, `${chunks}0\r\n\r\n${head}${answer}`, `cut at ${at}`)
   }
