@@ -6,6 +6,7 @@ import { EXIT, HandoverError, messageOf } from '../errors.js'
 import { DEFAULT_NAME, type SupervisorStatus, type UpgradeResult } from '../supervisor/index.js'
 import { POLICIES, UNSETTLED } from '../supervisor/options.js'
 import { AnsweredError, request } from './client.js'
+import { parseCount } from './count.js'
 import { formatMs } from './duration.js'
 import { formatResult, formatStatus } from './format.js'
 import { type RunFlags, run } from './run.js'
@@ -44,6 +45,11 @@ const policy = () =>
 const unsettled = () =>
   new Option('--unsettled <what>', 'what follows when the copy does not settle in its time').choices(UNSETTLED)
 
+const workers = () =>
+  new Option('--workers <n>', 'how many processes serve side by side, on the same listening sockets').argParser(
+    parseCount,
+  )
+
 let exitCode: number = EXIT.ok
 
 const program = new Command('handover')
@@ -65,6 +71,7 @@ named('run')
   .description('run a server under a supervisor, in the foreground; SIGHUP upgrades it, SIGTERM stops it')
   .argument('<command...>', 'what to run, behind --')
   .option('--node <path>', 'Node binary to run it with')
+  .addOption(workers().default(1))
   .option('--ready-timeout <duration>', 'how long a runtime may take until it is ready', '30s')
   .option('--drain <duration>', 'how long what cannot move is served after an upgrade', '30s')
   .option('--check <duration>', 'how long a successor may take to answer an offer, while clients are served', '10s')

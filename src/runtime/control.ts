@@ -7,7 +7,7 @@ import { CONTROL, type ControlMessage, type Fields, PROTOCOL_RANGE } from '../wi
 /** The supervisor says on which descriptor the channel is. */
 export const CHANNEL_VARIABLE = 'HANDOVER_CHANNEL'
 
-export type Told = Extract<ControlMessage, { kind: 'activate' | 'transfer' | 'ask' }>
+export type Told = Extract<ControlMessage, { kind: 'activate' | 'transfer' | 'ask' | 'group' | 'freeze' }>
 
 export class Control {
   readonly #link: Link<typeof CONTROL>
@@ -37,7 +37,8 @@ export class Control {
         onTruncated: () => control.#truncated(),
         onEnd: (error) => control.#lose(error),
       })
-      control.#link.send('hello', { protocol: PROTOCOL_RANGE, pid: process.pid, node: process.versions.node, release })
+      const { pid, versions } = process
+      control.#link.send('hello', { protocol: PROTOCOL_RANGE, pid, node: versions.node, release, groups: true })
     })
     return { control, welcome }
   }
@@ -85,6 +86,8 @@ export class Control {
       case 'activate':
       case 'transfer':
       case 'ask':
+      case 'group':
+      case 'freeze':
         this.#onTold(message)
         return
     }

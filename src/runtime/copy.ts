@@ -54,7 +54,7 @@ export class SessionCopy implements Copy, Follower {
   readonly #limits: CopyLimits
   readonly #report: () => void
   readonly #isMovable: boolean
-  readonly #convergence: Convergence
+  #convergence: Convergence
   readonly #unfollow: () => void = () => undefined
   readonly #plans: Plans
   /** Why sessions stay behind. */
@@ -142,6 +142,10 @@ export class SessionCopy implements Copy, Follower {
         return this.#goneSome()
       }
     }
+  }
+
+  again(): void {
+    this.#convergence = new Convergence(this.#limits.copyMs)
   }
 
   *rest(): Iterable<Part> {
@@ -254,6 +258,8 @@ export class SessionCopy implements Copy, Follower {
   #noteUnsettled(count: number): void {
     const reason = `sessions change faster than they can be copied: ${count} were left to send after ${this.#limits.copyMs} ms or when more rounds did not help`
     if (this.#limits.unsettled === 'refuse') throw new Refusal([{ reason, count }])
+    // Once, however often it settles.
+    this.#notes.length = 0
     this.#notes.push({ reason: `${reason}; they were sent in the freeze`, count })
   }
 

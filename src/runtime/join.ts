@@ -24,7 +24,7 @@ export async function joinWith(transport: Transport, options: JoinOptions): Prom
       `${CHANNEL_VARIABLE} must be a descriptor, not ${JSON.stringify(channel)}`,
     )
   const { control, welcome } = await Control.connect(Number(channel), options.release ?? defaultRelease())
-  return new JoinedRuntime(control, welcome.generation, transport, options.logger)
+  return new JoinedRuntime(control, welcome.generation, transport, options.logger, welcome.worker)
 }
 
 /** name@version of the package the main script belongs to, or the script itself. */

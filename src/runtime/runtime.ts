@@ -2,6 +2,8 @@
 import type { Server, Socket } from 'node:net'
 import { HandoverError, messageOf } from '../errors.js'
 import type { Logger } from '../logger.js'
+import { Ballot } from '../sys/ballot.js'
+import { closeAll } from '../sys/channel.js'
 import { Link } from '../sys/link.js'
 import { Fence } from '../transfer/fence.js'
 import { Predecessor } from '../transfer/predecessor.js'
@@ -12,13 +14,14 @@ import type { Host } from './adapter.js'
 import type { Control, Told } from './control.js'
 import { drain } from './drain.js'
 import type { Following } from './follow.js'
+import { ControlGroup } from './group.js'
 import { DEFAULT_BACKLOG, Listeners } from './listeners.js'
 import { Sessions } from './sessions.js'
 import { createSink } from './sink.js'
 import { createSource } from './source.js'
 import { States } from './states.js'
 import type { Transport } from './transport.js'
-import type { Hooks, ListenOptions, SessionDefinition, SessionKind, StateDefinition } from './types.js'
+import type { Hooks, ListenOptions, SessionDefinition, SessionKind, StateDefinition, Worker } from './types.js'
 import { readableVersions } from './versions.js'
 
 type TransferFields = Fields<typeof CONTROL, 'transfer'>
@@ -28,6 +31,7 @@ const UNASKED = 0
 
 export class JoinedRuntime implements Host {
   readonly generation: number
+  readonly worker: Worker
   readonly #control: Control | undefined
   readonly #transport: Transport
   readonly #logger: Logger | undefined
@@ -42,11 +46,20 @@ export class JoinedRuntime implements Host {
   /** The transfer into this process, until nothing follows in it any more; and how many sessions have. */
   #intake: Successor | undefined
   #followed = 0
+  /** That of the transfer that comes, or is under way. */
+  #group: ControlGroup | undefined
 
   /** @param control undefined: stands alone. */
-  constructor(control: Control | undefined, generation: number, transport: Transport, logger: Logger | undefined) {
+  constructor(
+    control: Control | undefined,
+    generation: number,
+    transport: Transport,
+    logger: Logger | undefined,
+    worker: Worker = { index: 0, count: 1 },
+  ) {
     this.#control = control
     this.generation = generation
+    this.worker = Object.freeze(worker)
     this.#transport = transport
     this.#logger = logger
     this.#sessions = new Sessions(transport)
@@ -156,6 +169,12 @@ export class JoinedRuntime implements Host {
       case 'transfer':
         this.#transfer(message.fields, message.descriptors as [number, number, number])
         return
+      case 'group':
+        this.#join(message.fields.group, message.descriptors as [number, number])
+        return
+      case 'freeze':
+        if (this.#group?.number === message.fields.group) this.#group.release()
+        return
     }
   }
 
@@ -174,7 +193,20 @@ export class JoinedRuntime implements Host {
     })
   }
 
-  #transfer(fields: TransferFields, [channel, pidfd, token]: [number, number, number]): void {
+  #join(number: number, [box, bell]: [number, number]): void {
+    this.#group?.close()
+    this.#group = new ControlGroup(number, new Ballot(box, bell), this.#control as Control)
+  }
+
+  #transfer(fields: TransferFields, descriptors: [number, number, number]): void {
+    const group = fields.group === undefined ? undefined : this.#group
+    if (fields.group !== group?.number) {
+      // Its ballot did not fit into this process: alone it must not commit.
+      closeAll(descriptors)
+      this.#onTruncated()
+      return
+    }
+    const [channel, pidfd, token] = descriptors
     const fence = new Fence(pidfd, token)
     const onEnding = (ending: Ending) => this.#onEnding(fields, ending)
     if (fields.side === 'predecessor') {
@@ -186,7 +218,7 @@ export class JoinedRuntime implements Host {
         (moved, left) => this.#retire(moved, left),
         () => this.#say(UNASKED),
       )
-      new Predecessor(new Link(channel, TRANSFER, 'successor'), fence, source, fields, onEnding).start()
+      new Predecessor(new Link(channel, TRANSFER, 'successor'), fence, source, fields, onEnding, group).start()
     } else {
       const sink = createSink(
         this.#sessions,
@@ -203,6 +235,7 @@ export class JoinedRuntime implements Host {
   }
 
   #onEnding(fields: TransferFields, ending: Ending): void {
+    if (fields.side === 'predecessor') this.#leave()
     switch (ending.outcome) {
       case 'active':
         // It holds what it has built, and would for as long as this process serves.
@@ -225,6 +258,11 @@ export class JoinedRuntime implements Host {
         this.#logger?.warn({ reasons: ending.reasons }, 'transfer aborted')
         this.#control?.send('aborted', { side: fields.side, ...ending })
     }
+  }
+
+  #leave(): void {
+    this.#group?.close()
+    this.#group = undefined
   }
 
   #serve(sessions: number, pauseMs: Pause | null): void {
@@ -277,6 +315,7 @@ export class JoinedRuntime implements Host {
 
   #onLost(error: HandoverError | undefined): void {
     // The supervisor may die at any time: sessions and listeners go on.
+    this.#group?.lose()
     this.#logger?.warn({ error: error?.message }, 'the supervisor is gone')
   }
 }

@@ -9,6 +9,9 @@ export class Facts {
   active: Said<'active'> | undefined
   committed: Said<'committed'> | undefined
   drained: Said<'drained'> | undefined
+  /** Numbers of the groups in which the predecessor has said so. */
+  settled: number | undefined
+  voted: number | undefined
   abortedBy: { predecessor?: Aborted; successor?: Aborted } = {}
   readonly #undo: (() => void)[] = []
   readonly #waiting = new Set<() => void>()
@@ -18,6 +21,8 @@ export class Facts {
     this.#follow(successor, 'active', (said) => (this.active = said))
     this.#follow(predecessor, 'committed', (said) => (this.committed = said))
     this.#follow(predecessor, 'drained', (said) => (this.drained = said))
+    this.#follow(predecessor, 'settled', (group) => (this.settled = group))
+    this.#follow(predecessor, 'voted', (group) => (this.voted = group))
     // A successor that serves may be the predecessor of the next upgrade, while this one drains.
     for (const generation of [predecessor, successor])
       this.#follow(generation, 'aborted', (said) => {

@@ -1,4 +1,4 @@
-/** One start of a release: its process, its channel, what it has said. Knows nothing of the others. */
+/** One process of a release: its channel, what it has said. Knows nothing of the others. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
 import { constants } from 'node:os'
@@ -23,8 +23,21 @@ export interface GenerationEvents {
   committed: [Said<'committed'>]
   aborted: [Said<'aborted'>]
   drained: [Said<'drained'>]
+  /** Of the transfer with this number, in a group: little is left to copy; the successor has voted. */
+  settled: [number]
+  voted: [number]
   /** The process has exited; always the last event. */
   exit: []
+}
+
+export interface Identity {
+  /** Counts the releases that were started, and restarts: the same for all workers that were started together. */
+  readonly number: number
+  readonly worker: number
+  /** How many serve side by side. */
+  readonly workers: number
+  /** Counts all processes. */
+  readonly start: number
 }
 
 /** The descriptor of the channel in the runtime. */
@@ -32,6 +45,9 @@ const CHANNEL_DESCRIPTOR = 3
 
 export class Generation extends EventEmitter<GenerationEvents> {
   readonly number: number
+  /** Which of those that serve side by side, from 0. */
+  readonly worker: number
+  readonly start: number
   readonly release: Release
   readonly startedAtMs = nowMs()
   state: GenerationState = 'starting'
@@ -46,6 +62,7 @@ export class Generation extends EventEmitter<GenerationEvents> {
   readonly #child: ChildProcess
   readonly #link: Link<typeof CONTROL>
   readonly #role: 'first' | 'successor'
+  readonly #workers: number
   readonly #answers = new Map<number, (status: Status) => void>()
   #pidfd: number | undefined
   /** Of the runtime, when it is not the process that was started: `npm start`, a shell, tsx. It is the one to fence. */
@@ -53,11 +70,14 @@ export class Generation extends EventEmitter<GenerationEvents> {
   #hello: Said<'hello'> | undefined
   #nextRequest = 1
 
-  constructor(number: number, release: Release, role: 'first' | 'successor') {
+  constructor({ number, worker, workers, start }: Identity, release: Release, role: 'first' | 'successor') {
     super()
     // Each request that waits for an answer waits for the end, too; there is no bound of ten to either.
     this.setMaxListeners(0)
     this.number = number
+    this.worker = worker
+    this.start = start
+    this.#workers = workers
     this.release = release
     this.#role = role
     const [ours, theirs] = binding().socketpair()
@@ -116,6 +136,11 @@ export class Generation extends EventEmitter<GenerationEvents> {
   drains(untilMs: number): void {
     this.drainUntilMs = untilMs
     if (this.alive) this.state = 'draining'
+  }
+
+  /** It knows how several commit together. */
+  get canGroup(): boolean {
+    return this.#hello?.groups === true
   }
 
   /** For the other side of a transfer. Stays this object's. */
@@ -200,6 +225,10 @@ export class Generation extends EventEmitter<GenerationEvents> {
       case 'drained':
         this.emit('drained', message.fields)
         return
+      case 'settled':
+      case 'voted':
+        this.emit(message.kind, message.fields.group)
+        return
       case 'status':
         this.lastStatus = message.fields
         this.#answers.get(message.fields.request)?.(message.fields)
@@ -222,7 +251,12 @@ export class Generation extends EventEmitter<GenerationEvents> {
       return
     }
     this.#hello = hello
-    this.#link.send('welcome', { protocol: Math.min(max, PROTOCOL_VERSION), generation: this.number, role: this.#role })
+    this.#link.send('welcome', {
+      protocol: Math.min(max, PROTOCOL_VERSION),
+      generation: this.number,
+      role: this.#role,
+      ...(this.#workers === 1 ? {} : { worker: { index: this.worker, count: this.#workers } }),
+    })
   }
 
   /**

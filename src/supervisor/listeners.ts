@@ -1,6 +1,6 @@
 /**
  * The listening sockets, by name. The supervisor makes them and keeps them for all generations: it never watches one, so
- * it never accepts, and since its copy stays open no backlog is ever reset.
+ * it never accepts, and since its copy stays open no backlog is ever reset. Workers that ask for the same get the same one.
  */
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
@@ -31,75 +31,105 @@ export interface Reported {
 }
 
 export class Listeners {
-  #current = new Map<string, Listener>()
-  /** What each generation asked for: decides what stays when it serves, and what goes when it is gone. */
+  /** By worker: what it serves, or served last. */
+  readonly #current = new Map<number, Map<string, Listener>>()
+  /** What each process asked for: decides what stays when it serves, and what goes when it is gone. */
   readonly #wanted = new Map<number, Map<string, Listener>>()
+  /** By name: two that ask at once must not make two of it. */
+  readonly #queues = new Map<string, Promise<unknown>>()
 
   /**
-   * The listener a generation asks for: the one there is, if name and address are the same, else a new one. The
-   * descriptor stays this class'. Throws the system's error.
+   * The listener a process asks for: the one there is, if name and address are the same, else a new one. The descriptor
+   * stays this class'. Throws the system's error.
+   * @param start names the process.
    */
-  async provide(generation: number, spec: ListenerSpec): Promise<number> {
-    const wanted = this.#wanted.get(generation) ?? new Map<string, Listener>()
-    this.#wanted.set(generation, wanted)
-    const before = wanted.get(spec.name) ?? this.#current.get(spec.name)
-    if (before !== undefined && sameAddress(before, spec)) {
-      wanted.set(spec.name, before)
-      return before.descriptor
+  async provide(start: number, spec: ListenerSpec): Promise<number> {
+    const wanted = this.#wanted.get(start) ?? new Map<string, Listener>()
+    this.#wanted.set(start, wanted)
+    const turn = (this.#queues.get(spec.name) ?? Promise.resolve()).then(() => this.#provide(start, wanted, spec))
+    const settled = turn.then(
+      () => undefined,
+      () => undefined,
+    )
+    this.#queues.set(spec.name, settled)
+    try {
+      return await turn
+    } finally {
+      if (this.#queues.get(spec.name) === settled) this.#queues.delete(spec.name)
     }
-    const made = await make(spec)
-    // Looking up a host takes its time, and the process that asked may have ended meanwhile.
-    if (this.#wanted.get(generation) !== wanted) {
-      binding().close(made.descriptor)
-      throw new Error(`listener "${spec.name}": the generation is gone that asked for it`)
-    }
-    const replaced = wanted.get(spec.name)
-    wanted.set(spec.name, made)
-    if (replaced !== undefined) this.#closeUnused([replaced])
-    return made.descriptor
   }
 
-  /** The generation serves: what it did not ask for is closed. */
-  commit(generation: number, reported: readonly Reported[]): void {
-    const kept = this.#wanted.get(generation) ?? new Map<string, Listener>()
+  async #provide(start: number, wanted: Map<string, Listener>, spec: ListenerSpec): Promise<number> {
+    const others = [...this.#current.values(), ...this.#wanted.values()]
+    const take = (listener: Listener): number => {
+      const replaced = wanted.get(spec.name)
+      wanted.set(spec.name, listener)
+      if (replaced !== undefined) this.#closeUnused([replaced])
+      return listener.descriptor
+    }
+    const before = [wanted, ...others]
+      .map((each) => each.get(spec.name))
+      .find((each) => each && sameAddress(each, spec))
+    if (before !== undefined) return take(before)
+    const made = await make(spec)
+    // Looking up a host takes its time, and the process that asked may have ended meanwhile.
+    if (this.#wanted.get(start) !== wanted) {
+      binding().close(made.descriptor)
+      throw new Error(`listener "${spec.name}": the process is gone that asked for it`)
+    }
+    return take(made)
+  }
+
+  /** The process serves as that worker: what neither it nor another asked for is closed. */
+  commit(start: number, reported: readonly Reported[], worker = 0): void {
+    const kept = this.#wanted.get(start) ?? new Map<string, Listener>()
     for (const { name, cookie, port } of reported) {
       const listener = kept.get(name)
       if (listener !== undefined) Object.assign(listener, { cookie, port })
     }
-    const before = this.#current
-    this.#current = kept
-    this.#wanted.delete(generation)
-    this.#closeUnused(before.values())
+    const before = this.#current.get(worker)
+    this.#current.set(worker, kept)
+    this.#wanted.delete(start)
+    if (before !== undefined) this.#closeUnused(before.values())
   }
 
-  /** The generation will never serve: what was made for it alone is closed. */
-  abort(generation: number): void {
-    const wanted = this.#wanted.get(generation)
-    this.#wanted.delete(generation)
+  /** The process will never serve: what was made for it alone is closed. */
+  abort(start: number): void {
+    const wanted = this.#wanted.get(start)
+    this.#wanted.delete(start)
     if (wanted !== undefined) this.#closeUnused(wanted.values())
   }
 
+  /** There is no such worker any more: what it alone served is closed. */
+  retire(worker: number): void {
+    const before = this.#current.get(worker)
+    this.#current.delete(worker)
+    if (before !== undefined) this.#closeUnused(before.values())
+  }
+
   closeAll(): void {
-    const all = [...this.#current.values(), ...[...this.#wanted.values()].flatMap((wanted) => [...wanted.values()])]
-    this.#current = new Map()
+    const all = this.#all()
+    this.#current.clear()
     this.#wanted.clear()
     this.#closeUnused(all)
   }
 
   /** The names, and the addresses they are bound to. */
   list(): { name: string; address: string; cookie: string }[] {
-    return [...this.#current.values()].map(({ spec, cookie, port }) => ({
+    const current = new Set([...this.#current.values()].flatMap((each) => [...each.values()]))
+    return [...current].map(({ spec, cookie, port }) => ({
       name: spec.name,
       address: addressOf(spec.host, port),
       cookie,
     }))
   }
 
+  #all(): Set<Listener> {
+    return new Set([...this.#current.values(), ...this.#wanted.values()].flatMap((each) => [...each.values()]))
+  }
+
   #closeUnused(listeners: Iterable<Listener>): void {
-    const used = new Set<Listener>([
-      ...this.#current.values(),
-      ...[...this.#wanted.values()].flatMap((wanted) => [...wanted.values()]),
-    ])
+    const used = this.#all()
     for (const listener of new Set(listeners)) if (!used.has(listener)) binding().close(listener.descriptor)
   }
 }

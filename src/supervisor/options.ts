@@ -10,6 +10,8 @@ export const UNSETTLED = ['freeze', 'refuse'] as const
 export interface SupervisorOptions {
   /** What to run first. */
   readonly release: Release
+  /** How many processes serve side by side, on the same listening sockets. 1 to 256. Default 1. */
+  readonly workers?: number
   /** How long a runtime may take from its start to `ready()`. Default 30,000 ms. */
   readonly readyTimeoutMs?: number
   /** How long a predecessor may serve what could not move, and a runtime may take to stop. Default 30,000 ms. */
@@ -45,6 +47,8 @@ export const EXIT_GRACE_MS = 5_000
 const ignore = () => undefined
 const silent: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
 
+/** Each is a process of its own. */
+export const MAX_WORKERS = 256
 /** Longest duration: those that are added up still fit a timer. */
 const MAX_MS = 24 * 60 * 60 * 1000
 
@@ -60,7 +64,9 @@ export function checkSettings(options: Partial<SupervisorOptions>): void {
     const value = options[name]
     if (value !== undefined && !(value >= 0 && value <= MAX_MS)) refuse(name, value, '0 to 86,400,000 milliseconds')
   }
-  const { policy, unsettled, memoryLimitBytes } = options
+  const { policy, unsettled, memoryLimitBytes, workers } = options
+  if (workers !== undefined && !(Number.isInteger(workers) && workers >= 1 && workers <= MAX_WORKERS))
+    refuse('workers', workers, `1 to ${MAX_WORKERS}`)
   if (policy !== undefined && !POLICIES.includes(policy)) refuse('policy', policy, POLICIES.join(' or '))
   if (unsettled !== undefined && !UNSETTLED.includes(unsettled)) refuse('unsettled', unsettled, UNSETTLED.join(' or '))
   if (memoryLimitBytes !== undefined && !(memoryLimitBytes > 0))
@@ -72,6 +78,7 @@ export function settingsOf(options: SupervisorOptions): Settings {
   checkSettings(options)
   return {
     release: options.release,
+    workers: options.workers ?? 1,
     readyTimeoutMs: options.readyTimeoutMs ?? 30_000,
     drainMs: options.drainMs ?? 30_000,
     freezeMs: options.freezeMs ?? 5_000,

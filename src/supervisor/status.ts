@@ -4,7 +4,10 @@ import type { Generation, GenerationState } from './generation.js'
 import type { Side, UpgradeResult } from './result.js'
 import type { UpgradePhase } from './upgrade.js'
 
+/** One process. */
 export interface GenerationStatus extends Side {
+  /** Which of those that serve side by side, from 0. */
+  readonly worker: number
   readonly state: GenerationState
   readonly uptimeMs: number
   /** Until the deadline of its drain; null when it does not drain. */
@@ -27,6 +30,8 @@ export interface UpgradeStatus {
 export interface SupervisorStatus {
   readonly pid: number
   readonly uptimeMs: number
+  /** How many processes serve side by side. */
+  readonly workers: number
   /** The phase of the newest upgrade that has not ended; null when all have. In 'drain' the next one may begin. */
   readonly upgrading: UpgradePhase | null
   /** The oldest first. */
@@ -44,6 +49,7 @@ export async function generationStatus(generation: Generation): Promise<Generati
   const said = await generation.ask(ASK_MS)
   return {
     ...generation.side,
+    worker: generation.worker,
     state: generation.state,
     uptimeMs: nowMs() - generation.startedAtMs,
     drainLeftMs: generation.drainLeftMs,

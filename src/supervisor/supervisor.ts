@@ -1,4 +1,4 @@
-/** Keeps one release serving: starts it, starts it again when it crashes, upgrades it, stops it. */
+/** Keeps one release serving, by one process or several: starts it, starts again what crashes, upgrades it, stops it. */
 import { EventEmitter } from 'node:events'
 import { HandoverError, messageOf } from '../errors.js'
 import { nowMs } from '../sys/clock.js'
@@ -7,19 +7,19 @@ import { Listeners } from './listeners.js'
 import { checkSettings, type Settings, type SupervisorOptions, settingsOf, type UpgradeOptions } from './options.js'
 import { checkRelease, describeRelease, nextRelease, type Release } from './release.js'
 import type { UpgradeResult } from './result.js'
-import { Starts } from './starts.js'
 import { generationStatus, type SupervisorStatus } from './status.js'
-import { Upgrade, type UpgradePhase } from './upgrade.js'
+import { type Candidate, Upgrade, type UpgradePhase } from './upgrade.js'
+import { Worker } from './worker.js'
 
 export interface SupervisorEvents {
-  /** A generation serves. */
-  serving: [{ generation: number; pid: number | null }]
-  /** The serving runtime ended unasked; it is started again after `delayMs`. */
-  crashed: [{ generation: number; reason: string; delayMs: number }]
+  /** A process serves, as that worker. */
+  serving: [{ generation: number; pid: number | null; worker: number }]
+  /** A serving runtime ended unasked; it is started again after `delayMs`. */
+  crashed: [{ generation: number; reason: string; delayMs: number; worker: number }]
   /** Where an upgrade stands. Several may be in 'drain' at once. */
   phase: [{ id: number; phase: UpgradePhase }]
   upgraded: [UpgradeResult]
-  /** The runtime crashed too often, and nobody serves. */
+  /** The runtime crashed too often, as every worker, and nobody serves. */
   gaveUp: [HandoverError]
   /** stop() has done its work. */
   stopped: []
@@ -32,15 +32,15 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #generations = new Set<Generation>()
   /** Not ended: at most one before its commit, and any number that drain, the oldest first. */
   readonly #upgrades = new Set<Upgrade>()
-  readonly #starts: Starts
+  readonly #workers: readonly Worker[]
   #release: Release
-  #serving: Generation | undefined
-  /** Who serves, or served or was to serve last. */
-  #latest: Generation | undefined
   #generationCount = 0
+  #startCount = 0
   #upgradeCount = 0
   #lastUpgrade: UpgradeResult | null = null
   #stopping: Promise<void> | undefined
+  /** A worker serves, or has given up. */
+  #onWorker: () => void = () => undefined
 
   /** @throws HandoverError HANDOVER_USAGE when the release names no command, or an option is not what it may be. */
   constructor(options: SupervisorOptions) {
@@ -48,30 +48,24 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     checkRelease(options.release)
     this.#settings = settingsOf(options)
     this.#release = options.release
-    this.#starts = new Starts({
-      settings: this.#settings,
-      listeners: this.#listeners,
-      spawn: () => {
-        this.#latest = this.#spawn(this.#release, 'first')
-        return this.#latest
-      },
-      onServes: (generation) => this.#serves(generation),
-      onCrashed: (crash) => this.emit('crashed', crash),
-      onGaveUp: (error) => this.emit('gaveUp', error),
-    })
+    this.#workers = Array.from({ length: this.#settings.workers }, (_, index) => this.#worker(index))
   }
 
   /**
-   * Starts the first generation; resolves when it serves. One that crashes is started again, with growing delays.
-   * @throws HandoverError HANDOVER_CRASHED when it never came up, HANDOVER_BUSY when it was stopped before it did.
+   * Starts the first generation; resolves when all of it serves. What crashes is started again, with growing delays.
+   * @throws HandoverError HANDOVER_CRASHED when nothing ever came up, HANDOVER_BUSY when it was stopped before it did.
    */
   async start(): Promise<void> {
     if (this.#generationCount > 0) throw new HandoverError('HANDOVER_USAGE', 'start() was called twice')
     await new Promise<void>((resolve, reject) => {
-      this.once('serving', () => resolve())
+      this.#onWorker = () => {
+        const known = this.#workers.every(({ serving, hasGivenUp }) => serving !== undefined || hasGivenUp)
+        if (known && this.#workers.some(({ serving }) => serving !== undefined)) resolve()
+      }
       this.once('gaveUp', reject)
       this.once('stopped', () => reject(new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')))
-      this.#starts.begin()
+      const number = ++this.#generationCount
+      for (const { starts } of this.#workers) starts.begin(number)
     })
   }
 
@@ -84,9 +78,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     nextRelease(this.#release, change)
     checkSettings(options)
     this.#mustBeFree()
-    const hasMadeRoom = await this.#starts.makeRoom()
+    const haveMadeRoom = await Promise.all(this.#workers.map(({ starts }) => starts.makeRoom()))
     this.#mustBeFree()
-    const upgrade = this.#begin(nextRelease(this.#release, change), options, hasMadeRoom)
+    const upgrade = this.#begin(nextRelease(this.#release, change), options, haveMadeRoom)
     const result = await upgrade.run().finally(() => this.#upgrades.delete(upgrade))
     if (result.id > (this.#lastUpgrade?.id ?? 0)) this.#lastUpgrade = result
     const { id, outcome, sessions, reasons, pauseMs } = result
@@ -100,15 +94,16 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   async status(): Promise<SupervisorStatus> {
     const generations = await Promise.all([...this.#generations].map(generationStatus))
-    const upgrades = [...this.#upgrades].map(({ id, phase, predecessor, successor }) => ({
+    const upgrades = [...this.#upgrades].map(({ id, phase, pairs }) => ({
       id,
       phase,
-      from: predecessor.number,
-      to: successor.number,
+      from: pairs[0]!.predecessor.number,
+      to: pairs[0]!.successor.number,
     }))
     return {
       pid: process.pid,
       uptimeMs: nowMs() - this.#startedAtMs,
+      workers: this.#workers.length,
       upgrading: upgrades.at(-1)?.phase ?? null,
       upgrades,
       generations,
@@ -127,13 +122,13 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   }
 
   async #stop(): Promise<void> {
-    this.#starts.stop()
+    for (const { starts } of this.#workers) starts.stop()
     this.#settings.logger.info({}, 'stopping')
     const { drainMs } = this.#settings
     const ended = new Set<Generation>()
     const ends: Promise<void>[] = []
     for (const upgrade of this.#upgrades) {
-      ended.add(upgrade.isDecided ? upgrade.predecessor : upgrade.successor)
+      for (const { isDecided, predecessor, successor } of upgrade.pairs) ended.add(isDecided ? predecessor : successor)
       ends.push(upgrade.stop(drainMs))
     }
     for (const generation of this.#generations) if (!ended.has(generation)) ends.push(generation.stop(drainMs))
@@ -147,7 +142,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor is stopping')
     if (undecided !== undefined)
       throw new HandoverError('HANDOVER_BUSY', `upgrade ${undecided.id} is in progress (${undecided.phase})`)
-    if (this.#latest === undefined)
+    if (this.#workers.some(({ latest }) => latest === undefined))
       throw new HandoverError('HANDOVER_BUSY', 'no runtime serves yet: start() has not been called')
   }
 
@@ -155,84 +150,94 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     return [...this.#upgrades].find(({ isDecided }) => !isDecided)
   }
 
-  #begin(release: Release, { policy, unsettled, onPhase }: UpgradeOptions, hasMadeRoom: boolean): Upgrade {
-    const predecessor = this.#serving ?? (this.#latest as Generation)
-    const nobodyServes = this.#serving === undefined
-    const goOn = this.#starts.yield(hasMadeRoom)
+  #begin(release: Release, options: UpgradeOptions, haveMadeRoom: readonly boolean[]): Upgrade {
+    const { policy, unsettled, onPhase } = options
+    const goOn = this.#workers.map(({ starts }, index) => starts.yield(haveMadeRoom[index] as boolean))
     const id = ++this.#upgradeCount
+    const number = ++this.#generationCount
     this.#settings.logger.info({ upgrade: id, command: describeRelease(release) }, 'upgrade begins')
-    let successor: Generation
+    let upgrade: Upgrade
     try {
-      successor = this.#spawn(release, nobodyServes ? 'first' : 'successor')
+      upgrade = new Upgrade({
+        id,
+        candidates: this.#workers.map((worker, index) => candidateOf(worker, haveMadeRoom[index] as boolean)),
+        listeners: this.#listeners,
+        settings: {
+          ...this.#settings,
+          policy: policy ?? this.#settings.policy,
+          unsettled: unsettled ?? this.#settings.unsettled,
+        },
+        generations: () => this.#generations,
+        spawn: (worker, role) => this.#spawn(worker, number, release, role),
+        onPhase: (phase) => {
+          onPhase?.({ id, phase })
+          this.emit('phase', { id, phase })
+        },
+        onCommitted: () => {
+          this.#release = release
+        },
+        onDecided: ({ worker: index, nobodyServed, predecessor, successor }, serves) => {
+          const worker = this.#workers[index] as Worker
+          if (serves === 'successor') {
+            // The crashes in a row were those of another release.
+            if (nobodyServed) worker.starts.forgive()
+            worker.serves(successor)
+          } else if (nobodyServed) goOn[index]?.()
+          else if (serves === 'nobody') worker.crashed(predecessor.hasHandedOver ? successor : predecessor)
+        },
+        isKnown: async (generation) => {
+          const has = ({ pairs }: Upgrade) => pairs.some(({ predecessor }) => predecessor === generation)
+          await Promise.all([...this.#upgrades].map((each) => has(each) && each.decided))
+        },
+      })
     } catch (error) {
-      goOn()
+      for (const each of goOn) each()
       throw error
     }
-    const upgrade = new Upgrade({
-      id,
-      predecessor,
-      successor,
-      nobodyServes: nobodyServes
-        ? `generation ${predecessor.number} ${hasMadeRoom ? 'was only starting' : predecessor.ending}`
-        : undefined,
-      listeners: this.#listeners,
-      settings: {
-        ...this.#settings,
-        policy: policy ?? this.#settings.policy,
-        unsettled: unsettled ?? this.#settings.unsettled,
-      },
-      generations: () => this.#generations,
-      onPhase: (phase) => {
-        onPhase?.({ id, phase })
-        this.emit('phase', { id, phase })
-      },
-      onDecided: (serves) => {
-        if (serves === 'successor') {
-          this.#release = release
-          // The crashes in a row were those of another release.
-          if (nobodyServes) this.#starts.forgive()
-          this.#serves(successor)
-        } else if (nobodyServes) goOn()
-        else if (serves === 'nobody') this.#crashed(predecessor.hasHandedOver ? successor : predecessor)
-      },
-      isKnown: async (generation) => {
-        await Promise.all([...this.#upgrades].map((each) => each.predecessor === generation && each.decided))
-      },
-    })
     this.#upgrades.add(upgrade)
     return upgrade
   }
 
-  #spawn(release: Release, role: 'first' | 'successor'): Generation {
-    const generation = new Generation(++this.#generationCount, release, role)
+  #worker(index: number): Worker {
+    const { workers } = this.#settings
+    return new Worker({
+      index,
+      settings: this.#settings,
+      listeners: this.#listeners,
+      isOneOfMany: workers > 1,
+      spawn: (number = ++this.#generationCount) => this.#spawn(index, number, this.#release, 'first'),
+      isJudgedLater: (generation) =>
+        this.#undecided()?.pairs.some(({ isDecided, predecessor }) => !isDecided && predecessor === generation) ??
+        false,
+      onServing: (generation) => {
+        this.emit('serving', { generation: generation.number, pid: generation.side.pid, worker: index })
+        this.#onWorker()
+      },
+      onCrashed: (crash) => this.emit('crashed', { ...crash, worker: index }),
+      onGaveUp: (error) => {
+        if (this.#workers.every(({ hasGivenUp }) => hasGivenUp)) this.emit('gaveUp', error)
+        else this.#onWorker()
+      },
+    })
+  }
+
+  #spawn(worker: number, number: number, release: Release, role: 'first' | 'successor'): Generation {
+    const { workers } = this.#settings
+    const generation = new Generation({ number, worker, workers, start: ++this.#startCount }, release, role)
     this.#generations.add(generation)
     generation.once('exit', () => this.#generations.delete(generation))
     generation.on('listen', ({ request, ...spec }) => {
-      this.#listeners.provide(generation.number, spec).then(
+      this.#listeners.provide(generation.start, spec).then(
         (descriptor) => generation.send('listening', { request }, [descriptor]),
         (error) => generation.send('unavailable', { request, reason: messageOf(error) }),
       )
     })
     return generation
   }
+}
 
-  #serves(generation: Generation): void {
-    this.#serving = generation
-    this.#latest = generation
-    const { pid, release, node } = generation.side
-    this.#settings.logger.info({ generation: generation.number, pid, release, node }, 'serving')
-    const onExit = () => {
-      // The end of the predecessor of an upgrade is judged when that is decided.
-      if (generation === this.#serving && this.#undecided()?.predecessor !== generation) this.#crashed(generation)
-    }
-    this.emit('serving', { generation: generation.number, pid })
-    if (generation.alive) generation.once('exit', onExit)
-    else onExit()
-  }
-
-  #crashed(generation: Generation): void {
-    this.#serving = undefined
-    this.#latest = generation
-    this.#starts.again(generation.number, generation.ending ?? 'is gone')
-  }
+function candidateOf({ serving, latest }: Worker, hasMadeRoom: boolean): Candidate {
+  const predecessor = serving ?? (latest as Generation)
+  const why = `generation ${predecessor.number} ${hasMadeRoom ? 'was only starting' : predecessor.ending}`
+  return { predecessor, nobodyServes: serving === undefined ? why : undefined }
 }

@@ -23,6 +23,7 @@ import {
   refusal,
   text,
   version,
+  worker,
 } from './fields.js'
 import {
   isSessionRecord,
@@ -55,12 +56,23 @@ export const CONTROL = {
   hello: {
     from: 'runtime',
     descriptors: 0,
-    fields: v.object({ protocol: protocolRange, pid: count, node: name, release: name }),
+    fields: v.object({
+      protocol: protocolRange,
+      pid: count,
+      node: name,
+      release: name,
+      groups: v.optional(v.boolean()),
+    }),
   },
   welcome: {
     from: 'supervisor',
     descriptors: 0,
-    fields: v.object({ protocol: version, generation: version, role: v.picklist(['first', 'successor']) }),
+    fields: v.object({
+      protocol: version,
+      generation: version,
+      role: v.picklist(['first', 'successor']),
+      worker: v.optional(worker),
+    }),
   },
   listen: {
     from: 'runtime',
@@ -87,8 +99,14 @@ export const CONTROL = {
       policy: v.optional(v.picklist(['all-or-nothing', 'best-effort'])),
       copyMs: v.optional(milliseconds),
       unsettled: v.optional(v.picklist(['freeze', 'refuse'])),
+      group: v.optional(count),
     }),
   },
+  /** The next transfer with this number is one of several that commit together. Descriptors: those of the ballot. */
+  group: { from: 'supervisor', descriptors: 2, fields: v.object({ group: count }) },
+  settled: { from: 'runtime', descriptors: 0, fields: v.object({ group: count }) },
+  freeze: { from: 'supervisor', descriptors: 0, fields: v.object({ group: count }) },
+  voted: { from: 'runtime', descriptors: 0, fields: v.object({ group: count }) },
   active: {
     from: 'runtime',
     descriptors: 0,

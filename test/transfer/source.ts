@@ -62,6 +62,10 @@ export class FakeSource implements Source {
     return this.#copied < COPIED ? this.#batch(++this.#copied) : undefined
   }
 
+  again(): void {
+    this.#copied = COPIED - 1
+  }
+
   *rest(): Iterable<Part> {
     yield this.#batch(COPIED + 1)
     this.#comesTo('rest')
