@@ -5,6 +5,7 @@ import type { JoinOptions, Runtime } from './runtime/types.js'
 
 export { ERRORS, type ErrorCode, HandoverError } from './errors.js'
 export type { Logger } from './logger.js'
+export { Deadline } from './runtime/deadline.js'
 export type {
   Hooks,
   JoinOptions,

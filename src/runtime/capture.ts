@@ -3,7 +3,9 @@ import type { Socket } from 'node:net'
 import { messageOf } from '../errors.js'
 import { type Accept, type Choice, Refusal } from '../transfer/types.js'
 import { type Envelope, openState, sealState } from '../wire/envelope.js'
-import type { Kind } from './sessions.js'
+import type { SessionUpdate } from '../wire/session-record.js'
+import type { Frozen } from './frozen.js'
+import type { Entry, Kind } from './sessions.js'
 import type { Description } from './transport.js'
 import { stepDown, type Versioned, writableVersions } from './versions.js'
 
@@ -22,11 +24,64 @@ export function captureOne(what: string, choice: Choice, definition: Versioned, 
   }
 }
 
+/** Tells the app of the freeze; what it throws refuses the session. */
+export function freezeOne(frozen: Frozen, kind: Kind, choice: Choice, socket: Socket, session: unknown): void {
+  try {
+    frozen.freeze(kind, socket, session)
+  } catch (error) {
+    throw refusal(choice, `onFreeze of ${kind.name} failed: ${messageOf(error)}`)
+  }
+}
+
 export function describeOne(describe: (socket: Socket) => Description, socket: Socket, choice: Choice): Description {
   try {
     return describe(socket)
   } catch (error) {
     throw refusal(choice, messageOf(error))
+  }
+}
+
+/** What the successor has of a session, and who captures it. */
+export interface Known {
+  readonly kind: Kind
+  readonly entry: Entry
+  readonly choice: Choice
+  /** Restored while it is served. */
+  readonly isEarly: boolean
+  /** Of the state the successor has; undefined while it has none. */
+  checksum: number | undefined
+}
+
+/**
+ * Captures a session the successor knows once more; undefined when nothing has changed after all.
+ * @param withState it is restored by now, or to be.
+ * @param isUsed its socket may be otherwise than it was.
+ */
+export function captureChange(
+  socket: Socket,
+  known: Known,
+  describe: (socket: Socket) => Description,
+  withState: boolean,
+  isUsed: boolean,
+): { update: SessionUpdate; bytes: number } | undefined {
+  const { kind, entry, choice } = known
+  const { definition, name } = kind
+  let state: SessionUpdate[1] = null
+  let checksum = 0
+  if (withState) {
+    const envelope = captureOne(name, choice, definition, () => definition.capture(socket, entry.session))
+    if (envelope.checksum !== known.checksum) {
+      state = envelope.bytes
+      checksum = envelope.checksum
+    }
+  }
+  // After capture, which may use the socket.
+  const description = isUsed ? describeOne(describe, socket, choice) : undefined
+  if (state !== null) known.checksum = checksum
+  if (state === null && description === undefined) return undefined
+  return {
+    update: [entry.id, state, checksum, description?.described ?? null],
+    bytes: (state?.length ?? 0) + (description?.bytes ?? 0),
   }
 }
 

@@ -5,24 +5,19 @@
  */
 import type { Socket } from 'node:net'
 import { nowMs } from '../sys/clock.js'
-import {
-  type Accept,
-  type CapturedState,
-  type Choice,
-  type Copy,
-  type CopyLimits,
-  type Part,
-  Refusal,
-} from '../transfer/types.js'
+import { type Accept, type CapturedState, type Copy, type CopyLimits, type Part, Refusal } from '../transfer/types.js'
 import type { ReasonFields, RefusalFields } from '../wire/fields.js'
 import { MAX_BATCH, MAX_UPDATE, type SessionRecord, type SessionUpdate } from '../wire/session-record.js'
-import { captureOne, describeOne } from './capture.js'
+import { captureChange, captureOne, describeOne, freezeOne, type Known } from './capture.js'
 import { Convergence } from './convergence.js'
-import { Following, type Stay, summary } from './follow.js'
+import { Following } from './follow.js'
+import { Frozen } from './frozen.js'
+import type { HookList } from './hooks.js'
 import { Plans } from './plans.js'
 import type { Entry, Follower, Kind, Sessions } from './sessions.js'
 import { StateCopy } from './state-copy.js'
 import type { States } from './states.js'
+import { type Stay, summary } from './stay.js'
 import type { Description, Freeze, Transport } from './transport.js'
 
 /** A slice of capturing, between two turns of the loop. */
@@ -35,21 +30,12 @@ const FREEZE_UPDATE = 128
 /** Of an independent kind so many move in the freeze, so that a release that cannot restore it is refused before commit. */
 const SAMPLE = 16
 
-interface Known {
-  readonly kind: Kind
-  readonly entry: Entry
-  readonly choice: Choice
-  /** Restored while it is served. */
-  readonly isEarly: boolean
-  /** Of the state the successor has; undefined while it has none. */
-  checksum: number | undefined
-}
-
 export class SessionCopy implements Copy, Follower {
   readonly #notes: ReasonFields[] = []
   readonly #sessions: Sessions
   readonly #states: StateCopy
   readonly #transport: Transport
+  readonly #hooks: HookList
   readonly #accept: Accept
   readonly #limits: CopyLimits
   readonly #report: () => void
@@ -57,6 +43,7 @@ export class SessionCopy implements Copy, Follower {
   #convergence: Convergence
   readonly #unfollow: () => void = () => undefined
   readonly #plans: Plans
+  readonly #frozen = new Frozen()
   /** Why sessions stay behind. */
   readonly #stays = new Map<Socket, Stay>()
   /** In the order they were opened. */
@@ -81,6 +68,7 @@ export class SessionCopy implements Copy, Follower {
     sessions: Sessions,
     states: States,
     transport: Transport,
+    hooks: HookList,
     accept: Accept,
     limits: CopyLimits,
     report: () => void,
@@ -89,6 +77,7 @@ export class SessionCopy implements Copy, Follower {
     this.#sessions = sessions
     this.#states = new StateCopy(states, accept)
     this.#transport = transport
+    this.#hooks = hooks
     this.#accept = accept
     this.#limits = limits
     this.#plans = new Plans(sessions, accept)
@@ -117,6 +106,31 @@ export class SessionCopy implements Copy, Follower {
     if (known !== undefined) this.#gone.push(known.entry.id)
     for (const set of [this.#known, this.#fresh, this.#dirty, this.#late, this.#unsettled, this.#stays])
       set.delete(socket)
+  }
+
+  freeze(): void {
+    this.#hooks.freeze()
+    if (!this.#isMovable) return
+    this.#takeSamples()
+    for (const kind of this.#sessions.kinds.values()) {
+      const { onFreeze, onThaw } = kind.definition
+      const isAsked = kind.mayStay
+      if (!isAsked && onFreeze === undefined && onThaw === undefined) continue
+      const isToFollow = this.#plans.isToFollow(kind)
+      for (const [socket, { session }] of [...kind.entries]) {
+        if (isToFollow && !this.#known.has(socket) && !this.#fresh.has(socket)) continue
+        if (socket.destroyed || this.#stays.has(socket)) continue
+        const reason = isAsked ? kind.notNow(socket, session) : undefined
+        const choice = this.#plans.of(kind).choice
+        if (reason === undefined) this.#attempt(socket, () => freezeOne(this.#frozen, kind, choice, socket, session))
+        else this.#keep(socket, { kind: kind.name, version: choice.version, reason, held: true })
+      }
+    }
+  }
+
+  thaw(): void {
+    this.#frozen.thawAll()
+    this.#hooks.thaw()
   }
 
   *states(when: 'copy' | 'freeze'): Iterable<CapturedState> {
@@ -155,7 +169,6 @@ export class SessionCopy implements Copy, Follower {
     const describe = (socket: Socket) => freeze.describe(socket)
     // Those that changed first: they are likely to be used next, and the successor begins while the others are captured.
     yield* this.#updates([...new Set([...this.#dirty, ...this.#unsettled])], describe, FIRST_UPDATE)
-    this.#takeSamples()
     this.#due = [...this.#fresh.keys()].reverse()
     while (this.#due.length > 0) {
       const part = this.#batch(describe, Number.POSITIVE_INFINITY)
@@ -181,13 +194,16 @@ export class SessionCopy implements Copy, Follower {
 
   /** After commit: closes this process' copies. */
   abandonAll(): Socket[] {
-    const moved = [...this.#known.keys()]
-    for (const socket of moved) this.#freeze?.abandon(socket)
-    return moved
+    for (const [socket, { kind, entry }] of this.#known) {
+      kind.entries.delete(socket)
+      this.#freeze?.abandon(socket)
+      this.#frozen.moved(kind, socket, entry.session)
+    }
+    return [...this.#known.keys()]
   }
 
   get nextId(): number {
-    return this.#sessions.nextId
+    return this.#sessions.idsAfterCommit
   }
 
   refused(refusals: readonly RefusalFields[]): void {
@@ -204,14 +220,23 @@ export class SessionCopy implements Copy, Follower {
   }
 
   /** After commit: all that has stayed behind. */
-  following(): Following {
-    return new Following(this.#sessions, this.#transport, this.#accept, this.#stays)
+  following(mayOpen: () => boolean): Following {
+    return new Following(this.#sessions, this.#transport, this.#accept, this.#stays, mayOpen)
   }
 
   /** Left out of what is sent. The successor, should it have it, is told that it is gone, or has said so itself. */
   #stay(socket: Socket, stay: Stay): void {
     this.#leaveOut(socket)
     this.#stays.set(socket, stay)
+    this.#frozen.thaw(socket)
+  }
+
+  /** As `#stay`, for one the successor may have, and does not know about. */
+  #keep(socket: Socket, stay: Stay): void {
+    const known = this.#known.get(socket)
+    if (known !== undefined) this.#gone.push(known.entry.id)
+    this.#fresh.delete(socket)
+    this.#stay(socket, stay)
   }
 
   /** Under best-effort a session that cannot be captured stays behind; `undefined` then. Throws Refusal otherwise. */
@@ -221,9 +246,7 @@ export class SessionCopy implements Copy, Follower {
     } catch (error) {
       if (this.#limits.policy !== 'best-effort' || !(error instanceof Refusal)) throw error
       const { count, ...stay } = error.reasons[0] as ReasonFields
-      const known = this.#known.get(socket)
-      if (known !== undefined) this.#gone.push(known.entry.id)
-      this.#stay(socket, stay)
+      this.#keep(socket, stay)
       return undefined
     }
   }
@@ -354,31 +377,15 @@ export class SessionCopy implements Copy, Follower {
     known: Known,
     describe: (socket: Socket) => Description,
     isFinal: boolean,
-  ): { update: SessionUpdate; bytes: number } | undefined {
-    const { kind, entry, choice, isEarly } = known
-    const { definition } = kind
+  ): ReturnType<typeof captureChange> {
     const isBare = known.checksum === undefined
-    let state: SessionUpdate[1] = null
-    let checksum = 0
-    if (isFinal || isEarly) {
-      const envelope = captureOne(kind.name, choice, definition, () => definition.capture(socket, entry.session))
-      if (envelope.checksum !== known.checksum) {
-        state = envelope.bytes
-        checksum = envelope.checksum
-      }
-    }
-    // A clean session that is only captured to be compared is not described again. After capture, which may use the socket.
+    // A clean session that is only captured to be compared is not described again.
     const isUsed = !isFinal || isBare || this.#dirty.has(socket) || this.#unsettled.has(socket)
-    const description = isUsed ? describeOne(describe, socket, choice) : undefined
-    if (state !== null) known.checksum = checksum
+    const change = captureChange(socket, known, describe, isFinal || known.isEarly, isUsed)
     this.#dirty.delete(socket)
     if (isFinal) this.#late.delete(socket)
-    else this.#followSettling(socket, isEarly)
-    if (state === null && description === undefined) return undefined
-    return {
-      update: [entry.id, state, checksum, description?.described ?? null],
-      bytes: (state?.length ?? 0) + (description?.bytes ?? 0),
-    }
+    else this.#followSettling(socket, known.isEarly)
+    return change
   }
 
   #followSettling(socket: Socket, isEarly: boolean): void {

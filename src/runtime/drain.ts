@@ -2,7 +2,8 @@
 import type { Socket } from 'node:net'
 import { clip, type Pause } from '../transfer/types.js'
 import type { ReasonFields } from '../wire/fields.js'
-import { type Following, type Stay, summary } from './follow.js'
+import type { Following } from './follow.js'
+import { type Stay, summary } from './stay.js'
 
 /** How long a connection may take to close after it was ended at the deadline. */
 const CLOSE_MS = 1000
@@ -12,13 +13,25 @@ export interface Drained {
   readonly dropped: number
   /** Of the drained, then of the dropped. */
   readonly reasons: ReasonFields[]
+  /** Moved at the deadline, though they said "not now". */
+  readonly forced?: ReasonFields[]
   readonly followed?: { readonly sessions: number; readonly pauseMs: Pause | null }
 }
 
 /** Sessions that may move still. `Following` is one. */
 export type Left = Pick<
   Following,
-  'size' | 'sockets' | 'has' | 'stayOf' | 'followed' | 'onStop' | 'onMoved' | 'onEnded'
+  | 'size'
+  | 'sockets'
+  | 'has'
+  | 'stayOf'
+  | 'followed'
+  | 'force'
+  | 'forced'
+  | 'onStop'
+  | 'onMoved'
+  | 'onOpened'
+  | 'onEnded'
 >
 
 /**
@@ -47,6 +60,8 @@ export async function drain(connections: Set<Socket>, drainMs: number, left?: Le
       connections.delete(socket)
       look()
     }
+    // It may move from now on; if it does, there will be no 'close'.
+    left.onOpened = (socket) => open.delete(socket)
     left.onEnded = (socket, stay) => {
       if (!socket.destroyed) return follow(socket, stay)
       drained.push(endedHere(stay))
@@ -63,6 +78,7 @@ export async function drain(connections: Set<Socket>, drainMs: number, left?: Le
     look()
   })
   if (left !== undefined) {
+    if (left.size > 0) await within(CLOSE_MS, left.force())
     left.onStop()
     // Whoever ends from here on is ended, and counted as that.
     left.onEnded = () => undefined
@@ -79,13 +95,23 @@ export async function drain(connections: Set<Socket>, drainMs: number, left?: Le
   }
   await closeAll(late)
   const dropped = stays.map(lateAfter(drainMs))
-  const { followed } = left ?? {}
+  const { followed, forced = [] } = left ?? {}
   return {
     drained: drained.length,
     dropped: dropped.length,
     reasons: [...summary(drained), ...summary(dropped)],
     ...(followed === undefined ? {} : { followed }),
+    ...(forced.length === 0 ? {} : { forced: summary(forced.map(({ held: _, ...stay }) => stay)) }),
   }
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const bound = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms)
+  })
+  await Promise.race([work, bound])
+  clearTimeout(timer)
 }
 
 async function closeAll(sockets: ReadonlySet<Socket>): Promise<void> {
@@ -102,13 +128,13 @@ const NO_SESSION: Stay = { reason: 'not a session' }
 
 const lateAfter =
   (drainMs: number) =>
-  ({ reason, ...stay }: Stay): Stay => ({
+  ({ reason, held: _, ...stay }: Stay): Stay => ({
     ...stay,
     reason: clip(`${reason}, and still open after ${drainMs} ms of drain`),
   })
 
 const endedHere = (stay: Stay | undefined): Stay => {
-  const { reason, ...rest } = stay ?? NO_SESSION
+  const { reason, held: _, ...rest } = stay ?? NO_SESSION
   return {
     ...rest,
     reason: `${stay === undefined ? reason : 'it had not moved'}: served to its end by the predecessor`,

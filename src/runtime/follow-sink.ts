@@ -4,7 +4,7 @@ import { Parking } from '../sys/parking.js'
 import { type Choice, type FollowSink, Refusal, refusalOf } from '../transfer/types.js'
 import type { RefusalFields } from '../wire/fields.js'
 import type { SessionRecord } from '../wire/session-record.js'
-import { refusing, restoreSession } from './restore.js'
+import { adopted, refusing, restoreSession } from './restore.js'
 import type { Sessions } from './sessions.js'
 import type { Adopted, Transport } from './transport.js'
 
@@ -33,7 +33,11 @@ export function createFollowSink(
     },
 
     release() {
-      for (const socket of batch) socket.release()
+      for (const socket of batch) {
+        socket.release()
+        const kind = sessions.kindOf(socket.socket)
+        if (kind !== undefined) adopted(kind, socket.socket)
+      }
       onFollowed(batch.length)
       batch = []
     },

@@ -1,5 +1,5 @@
 /** The listening sockets of this process and the connections that came through them. */
-import type { Server, Socket } from 'node:net'
+import net, { type Server, type Socket } from 'node:net'
 import { HandoverError, messageOf } from '../errors.js'
 import { binding } from '../sys/binding.js'
 import { type HeldListener, listenHeld, unsupported } from '../sys/node-internals.js'
@@ -18,6 +18,7 @@ export class Listeners {
   /** Open connections accepted here, sessions included. */
   readonly connections = new Set<Socket>()
   readonly #listeners = new Map<string, Listener>()
+  readonly #keepers = new WeakSet<Server>()
   readonly #names = new Set<string>()
 
   /** Takes a name, before anything is opened for it. @throws HandoverError HANDOVER_USAGE */
@@ -77,7 +78,17 @@ export class Listeners {
 
   /** Stops accepting; the sockets stay open in the supervisor. Connections stay. */
   close(): void {
-    for (const { server } of this.#listeners.values()) if (server.listening) server.close()
+    for (const { server } of this.#listeners.values()) {
+      if (!server.listening) continue
+      // An HTTP server's own close() closes its idle connections: the next request of a client would be reset.
+      if (this.#keepers.has(server)) net.Server.prototype.close.call(server)
+      else server.close()
+    }
+  }
+
+  /** Its connections move. */
+  keepConnections(server: Server): void {
+    this.#keepers.add(server)
   }
 
   #follow(server: Server): void {

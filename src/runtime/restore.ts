@@ -1,7 +1,9 @@
 /** The app's part of taking a session over, and what becomes of it when that throws. */
+import type { Socket } from 'node:net'
 import { messageOf } from '../errors.js'
 import { type Choice, Refusal } from '../transfer/types.js'
 import { openState } from '../wire/envelope.js'
+import { apart } from './apart.js'
 import type { Kind, Sessions } from './sessions.js'
 import type { Adopted } from './transport.js'
 import { stepUp } from './versions.js'
@@ -38,4 +40,11 @@ export function notPromise(what: string, value: unknown): void {
   if (!(value instanceof Promise)) return
   value.catch(() => undefined)
   throw new Error(`it returned a promise; ${what} is synchronous, since the clients wait for it`)
+}
+
+/** It is live: tells the app, should it want to know. */
+export function adopted({ definition, entries }: Kind, socket: Socket): void {
+  if (definition.onAdopted === undefined) return
+  const entry = entries.get(socket)
+  if (entry !== undefined) apart(() => definition.onAdopted?.(socket, entry.session))
 }

@@ -15,6 +15,7 @@ import type { Control, Told } from './control.js'
 import { drain } from './drain.js'
 import type { Following } from './follow.js'
 import { ControlGroup } from './group.js'
+import { HookList } from './hooks.js'
 import { DEFAULT_BACKLOG, Listeners } from './listeners.js'
 import { Sessions } from './sessions.js'
 import { createSink } from './sink.js'
@@ -38,6 +39,7 @@ export class JoinedRuntime implements Host {
   readonly #sessions: Sessions
   readonly #states = new States()
   readonly #listeners = new Listeners()
+  readonly #hooks = new HookList()
   readonly #retired = new AbortController()
   #phase: 'declaring' | 'waiting' | 'serving' | 'retired' = 'declaring'
   #serving: (() => void) | undefined
@@ -84,15 +86,21 @@ export class JoinedRuntime implements Host {
   }
 
   baseSessions<Session, State>(name: string, definition: SessionDefinition<Session, State>): SessionKind<Session> {
-    return this.sessions(name, definition)
+    this.#mustBeDeclaring(`session kind "${name}"`)
+    return this.#sessions.declare(
+      name,
+      definition as SessionDefinition<unknown>,
+      true,
+    ) as unknown as SessionKind<Session>
   }
 
-  hooks(_hooks: Hooks): void {
-    this.#mustBeDeclaring('hooks')
+  hooks(hooks: Hooks): void {
+    this.#mustBeDeclaring('hooks()')
+    this.#hooks.add(hooks)
   }
 
-  keepConnections(_server: Server): void {
-    this.#mustBeDeclaring('keepConnections')
+  keepConnections(server: Server): void {
+    this.#listeners.keepConnections(server)
   }
 
   state<State>(name: string, definition: StateDefinition<State>): void {
@@ -128,6 +136,7 @@ export class JoinedRuntime implements Host {
     this.#mustBeDeclaring('ready')
     if (this.#control === undefined) {
       this.#phase = 'serving'
+      this.#hooks.adopted()
       return
     }
     this.#phase = 'waiting'
@@ -211,20 +220,19 @@ export class JoinedRuntime implements Host {
     const onEnding = (ending: Ending) => this.#onEnding(fields, ending)
     if (fields.side === 'predecessor') {
       this.#intake?.finish()
-      const source = createSource(
-        this.#sessions,
-        this.#states,
-        this.#transport,
-        (moved, left) => this.#retire(moved, left),
-        () => this.#say(UNASKED),
-      )
+      const source = createSource(this.#sessions, this.#states, this.#transport, {
+        hooks: this.#hooks,
+        onHandedOver: (moved, left) => this.#retire(moved, left),
+        report: () => this.#say(UNASKED),
+        mayOpen: () => this.#listeners.connections.size > 0,
+      })
       new Predecessor(new Link(channel, TRANSFER, 'successor'), fence, source, fields, onEnding, group).start()
     } else {
       const sink = createSink(
         this.#sessions,
         this.#states,
         this.#transport,
-        () => this.#listeners.activate(),
+        () => this.#goLive(),
         (count) => {
           this.#followed += count
         },
@@ -266,8 +274,13 @@ export class JoinedRuntime implements Host {
   }
 
   #serve(sessions: number, pauseMs: Pause | null): void {
-    this.#listeners.activate()
+    this.#goLive()
     this.#report(sessions, pauseMs)
+  }
+
+  #goLive(): void {
+    this.#listeners.activate()
+    this.#hooks.adopted()
   }
 
   #report(sessions: number, pauseMs: Pause | null): void {
@@ -282,6 +295,7 @@ export class JoinedRuntime implements Host {
   #retire(moved: readonly Socket[], left: Following | undefined): void {
     this.#phase = 'retired'
     this.#left = left
+    this.#hooks.moved()
     // Abandoned sockets emit no 'close' that would take them out.
     for (const socket of moved) this.#listeners.connections.delete(socket)
     this.#listeners.close()

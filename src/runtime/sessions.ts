@@ -1,6 +1,7 @@
 /** The live sessions of this process, by kind: who is registered, under which id. The one owner of that knowledge. */
 import type { Socket } from 'node:net'
 import { HandoverError } from '../errors.js'
+import { askNotNow, Holds } from './holds.js'
 import type { Transport } from './transport.js'
 import type { SessionDefinition, SessionKind } from './types.js'
 import { checkVersions } from './versions.js'
@@ -8,17 +9,25 @@ import { checkVersions } from './versions.js'
 export interface Entry {
   readonly id: number
   readonly session: unknown
+  /** What the socket is again when this session leaves it. */
+  readonly base?: { readonly kind: Kind; readonly session: unknown }
 }
+
+/** Sessions a predecessor may open after commit: more than it has connections left. */
+const LATE_IDS = 2 ** 20
 
 export class Kind implements SessionKind<unknown> {
   readonly name: string
   readonly definition: SessionDefinition<unknown>
   readonly entries = new Map<Socket, Entry>()
+  /** What a connection is as long as no other kind has opened it. */
+  readonly isBase: boolean
   readonly #registry: Sessions
   /** One for all sockets. */
   readonly onClose: (this: Socket) => void
 
-  constructor(name: string, definition: SessionDefinition<unknown>, registry: Sessions) {
+  constructor(name: string, definition: SessionDefinition<unknown>, registry: Sessions, isBase: boolean) {
+    this.isBase = isBase
     this.name = name
     this.definition = definition
     this.#registry = registry
@@ -42,15 +51,34 @@ export class Kind implements SessionKind<unknown> {
   }
 
   leave(socket: Socket): boolean {
-    return this.#registry.remove(this, socket)
+    return this.#registry.leave(this, socket)
   }
 
   touch(socket: Socket): void {
     this.#registry.follower?.touched(socket)
   }
 
-  hold(_socket: Socket, _reason: string, _until?: Promise<unknown>): () => void {
-    return () => undefined
+  hold(socket: Socket, reason: string, until?: Promise<unknown>): () => void {
+    if (!this.entries.has(socket))
+      throw new HandoverError(
+        'HANDOVER_USAGE',
+        `the socket is no session of kind "${this.name}": open it before hold()`,
+      )
+    return this.#registry.holds.add(socket, reason, until)
+  }
+
+  /** Whether sessions of this kind have to be asked in a freeze. */
+  get mayStay(): boolean {
+    return this.definition.notNow !== undefined || !this.#registry.holds.isEmpty
+  }
+
+  /** Why it cannot move at this instant. */
+  notNow(socket: Socket, session: unknown): string | undefined {
+    const { definition } = this
+    return (
+      this.#registry.holds.of(socket) ??
+      (definition.notNow === undefined ? undefined : askNotNow(() => definition.notNow?.(socket, session)))
+    )
   }
 
   *[Symbol.iterator](): Iterator<[Socket, unknown]> {
@@ -67,6 +95,7 @@ export interface Follower {
 
 export class Sessions {
   readonly kinds = new Map<string, Kind>()
+  readonly holds = new Holds((socket) => this.follower?.touched(socket))
   follower: Follower | undefined
   readonly #transport: Transport
   #nextId = 1
@@ -75,13 +104,19 @@ export class Sessions {
     this.#transport = transport
   }
 
-  declare(name: string, definition: SessionDefinition<unknown>): Kind {
+  declare(name: string, definition: SessionDefinition<unknown>, isBase = false): Kind {
     checkName('session kind', name, this.kinds)
     checkVersions(`session kind "${name}"`, definition)
     for (const method of ['capture', 'restore'] as const) {
       if (typeof definition[method] !== 'function')
         throw new HandoverError('HANDOVER_USAGE', `session kind "${name}": ${method} must be a function`)
     }
+    for (const method of ['notNow', 'onFreeze', 'onThaw', 'onMoved', 'onAdopted'] as const) {
+      if (definition[method] !== undefined && typeof definition[method] !== 'function')
+        throw new HandoverError('HANDOVER_USAGE', `session kind "${name}": ${method} must be a function`)
+    }
+    if (!['close', 'move', undefined].includes(definition.atDeadline))
+      throw new HandoverError('HANDOVER_USAGE', `session kind "${name}": atDeadline is 'close' or 'move'`)
     const { precopy } = definition
     if (precopy !== undefined && (typeof precopy.update !== 'function' || typeof precopy.forget !== 'function'))
       throw new HandoverError('HANDOVER_USAGE', `session kind "${name}": precopy needs the functions update and forget`)
@@ -90,7 +125,7 @@ export class Sessions {
         'HANDOVER_USAGE',
         `session kind "${name}": independent is true or absent, and excludes precopy: such sessions are not copied before they move`,
       )
-    const kind = new Kind(name, definition, this)
+    const kind = new Kind(name, definition, this, isBase)
     this.kinds.set(name, kind)
     return kind
   }
@@ -100,10 +135,22 @@ export class Sessions {
     if (refused !== undefined)
       throw new HandoverError('HANDOVER_NOT_MOVABLE', `session kind "${kind.name}" cannot take the socket: ${refused}`)
     const other = this.kindOf(socket)
-    if (other !== undefined)
+    if (other !== undefined && (!other.isBase || kind.isBase))
       throw new HandoverError('HANDOVER_USAGE', `the socket is a session of kind "${other.name}" already`)
-    this.#transport.attach(socket)
-    this.add(kind, socket, { id: this.#nextId, session })
+    const base = other && { kind: other, session: other.entries.get(socket)?.session }
+    if (base === undefined) this.#transport.attach(socket)
+    else this.remove(base.kind, socket)
+    // A new id: the copy under way may know the old one, and its end and this beginning are two things.
+    this.add(kind, socket, { id: this.#nextId, session, ...(base === undefined ? {} : { base }) })
+  }
+
+  /** By its app, while the socket goes on. */
+  leave(kind: Kind, socket: Socket): boolean {
+    const base = kind.entries.get(socket)?.base
+    const left = this.remove(kind, socket)
+    if (left && base !== undefined && !socket.destroyed)
+      this.add(base.kind, socket, { id: this.#nextId, session: base.session })
+    return left
   }
 
   /** Adds what `register` or an adoption has checked. Ids are kept over generations, so that one names a session for good. */
@@ -118,6 +165,11 @@ export class Sessions {
     return this.#nextId
   }
 
+  /** For a successor: what is opened here until the drain is over has ids below. */
+  get idsAfterCommit(): number {
+    return this.#nextId + LATE_IDS
+  }
+
   /** Smaller ids belong to sessions of another process that may still come. */
   startIdsAt(id: number): void {
     this.#nextId = Math.max(this.#nextId, id)
@@ -125,8 +177,11 @@ export class Sessions {
 
   remove(kind: Kind, socket: Socket): boolean {
     const removed = kind.entries.delete(socket)
-    if (removed) this.follower?.ended(socket)
-    return removed
+    if (!removed) return false
+    socket.removeListener('close', kind.onClose)
+    this.holds.forget(socket)
+    this.follower?.ended(socket)
+    return true
   }
 
   kindOf(socket: Socket): Kind | undefined {

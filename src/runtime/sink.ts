@@ -8,7 +8,7 @@ import { openState } from '../wire/envelope.js'
 import type { ReasonFields } from '../wire/fields.js'
 import { makeRoom } from './budget.js'
 import { createFollowSink } from './follow-sink.js'
-import { notPromise, refusing, restoreSession } from './restore.js'
+import { adopted, notPromise, refusing, restoreSession } from './restore.js'
 import type { Kind, Sessions } from './sessions.js'
 import type { States } from './states.js'
 import type { Adopted, Transport } from './transport.js'
@@ -157,6 +157,7 @@ export function createSink(
       // Those with bytes for the app or the client go on first; all others wake when they are used.
       parking?.goLive(() => pausesMs.push(nowMs() - frozenAtMs))
       onActive()
+      for (const { socket, kind } of held.values()) adopted(kind, socket.socket)
       const sessions = held.size
       // What is live belongs to the app: its end must not find it remembered here.
       held.clear()

@@ -66,9 +66,7 @@ export class Account {
     const isWithdrawn = active === undefined && (this.#isOverruled || (aborted !== undefined && isOverruled(aborted)))
     const undone: Outcome = aborted?.outcome ?? 'failed'
     const said = isWithdrawn ? [] : [...(committed?.reasons ?? []), ...(aborted?.reasons ?? [])]
-    const refusals = said.map(
-      (reason): Reason => ({ of: reason.kind === undefined ? 'upgrade' : 'refused', ...defined(reason) }),
-    )
+    const refusals = said.map((reason): Reason => ({ of: wordFor(reason), ...defined(reason) }))
     // Its reasons for those that ended come first, and count as many as it says have ended.
     let ended = drained?.drained ?? 0
     const drains = (drained?.reasons ?? []).map((reason): Reason => {
@@ -76,6 +74,7 @@ export class Account {
       ended -= reason.count
       return { of, ...defined(reason) }
     })
+    const forced = (drained?.forced ?? []).map((reason): Reason => ({ of: 'forced', ...defined(reason) }))
     const [spawn, ...later] = this.#spent
     return {
       outcome: active !== undefined ? 'committed' : undone,
@@ -89,7 +88,7 @@ export class Account {
         dropped: this.#dropped + (drained?.dropped ?? 0),
         refused: refusals.reduce((sum, { of, count }) => sum + (of === 'refused' ? count : 0), 0),
       },
-      reasons: [...refusals, ...this.#reasons, ...drains],
+      reasons: [...refusals, ...this.#reasons, ...drains, ...forced],
       pauseMs: active?.pauseMs ?? aborted?.pauseMs ?? null,
       followed: drained?.followed ?? { sessions: this.#followed, pauseMs: null },
       phases: [...(spawn === undefined ? [] : [spawn]), ...(committed?.phases ?? aborted?.phases ?? []), ...later],
@@ -102,7 +101,12 @@ export function isOverruled({ outcome, reasons }: { outcome: string; reasons: re
   return outcome === 'failed' && reasons.length === 0
 }
 
-/** Without the keys that are undefined. */
-function defined({ kind, version, ...rest }: ReasonFields): Omit<Reason, 'of'> {
+function wordFor({ kind, held }: ReasonFields): Reason['of'] {
+  if (held === true) return 'held'
+  return kind === undefined ? 'upgrade' : 'refused'
+}
+
+/** Without the keys that are undefined, or said by `of`. */
+function defined({ kind, version, held: _, ...rest }: ReasonFields): Omit<Reason, 'of'> {
   return { ...rest, ...(kind === undefined ? {} : { kind }), ...(version === undefined ? {} : { version }) }
 }

@@ -19,8 +19,12 @@ export interface Side {
 
 /** Why something was refused, dropped or failed, and how often. */
 export interface Reason {
-  /** 'upgrade' when it concerns the whole; otherwise what became of the counted sessions. */
-  readonly of: 'upgrade' | 'refused' | 'dropped' | 'drained'
+  /**
+   * 'upgrade' when it concerns the whole; otherwise what became of the counted sessions. 'held': they said "not now" in the
+   * freeze, and were to follow later: each is counted again as what it came to. 'forced': they said so until the deadline,
+   * and were moved then.
+   */
+  readonly of: 'upgrade' | 'refused' | 'dropped' | 'drained' | 'held' | 'forced'
   readonly reason: string
   readonly count: number
   readonly kind?: string

@@ -29,6 +29,8 @@ import {
 /** Parts under way without an acknowledgement: bounds the descriptors in flight, which count against RLIMIT_NOFILE of the sender. */
 const WINDOW_PARTS = 4
 const ABORT_MS = 100
+/** Of the freeze: who waits for others waits longer than they do, so that he who is late is the one who says so. */
+const MORE_FOR_OTHERS = 0.1
 /** Where the supervisor does not say. */
 const DEFAULT_COPY_MS = 20_000
 
@@ -119,7 +121,7 @@ export class Predecessor {
         const part = copy.next()
         // What the successor has still to build would lie inside the pause.
         if (part === undefined && this.#outstanding === 0) {
-          if (await this.#mayFreeze(copy)) break
+          if (this.#group === undefined || (await this.#mayFreeze(this.#group, copy))) break
           if (this.#phase !== 'copy') return
           continue
         }
@@ -140,12 +142,11 @@ export class Predecessor {
   }
 
   /** With others: when they have settled, too. Meanwhile no answer is due, and what is new is copied from time to time. */
-  async #mayFreeze(copy: Copy): Promise<boolean> {
-    if (this.#group === undefined) return true
+  async #mayFreeze(group: Group, copy: Copy): Promise<boolean> {
     clearTimeout(this.#timer)
-    if (!this.#isSettled) this.#group.settled()
+    if (!this.#isSettled) group.settled()
     this.#isSettled = true
-    const may = await this.#group.mayFreeze()
+    const may = await group.mayFreeze()
     if (this.#phase !== 'copy') return false
     if (may === undefined) throw new Error('the supervisor ended before all workers could freeze')
     if (!may) {
@@ -194,6 +195,7 @@ export class Predecessor {
       return this.#phase === 'transfer'
     }
     if (!sent(this.#link.sendBefore(deadlineMs, 'freeze', { frozenAtMs: this.#frozenAtMs }))) return
+    copy.freeze()
     for (const state of copy.states('freeze'))
       if (!sent(this.#link.sendBefore(deadlineMs, 'state', this.#noteState(state)))) return
     for (const part of copy.rest()) {
@@ -217,7 +219,7 @@ export class Predecessor {
   }
 
   #agree(group: Group, deadlineMs: number): void {
-    const { verdict, lost } = agree(this.#link, group, deadlineMs)
+    const { verdict, lost } = agree(this.#link, group, deadlineMs + this.#deadlines.freezeMs * MORE_FOR_OTHERS)
     if (verdict === 'commit') this.#machine.take('decided')
     else if (lost !== undefined) this.#lose(lost.kind, `${lost.reason} (phase ${this.#phase})`)
     else this.#machine.take('overruled')
@@ -338,6 +340,7 @@ export class Predecessor {
   #thaw(): void {
     if (!this.#stop()) return
     this.#link.close()
+    this.#copy?.thaw()
     const pauseMs = this.#frozenAtMs === 0 ? null : nowMs() - this.#frozenAtMs
     this.#onEnding({
       outcome: this.#outcome,

@@ -65,13 +65,15 @@ export interface CopyLimits {
 }
 
 export interface Copy {
+  /** The event loop stands still from here on, to `end`: tells the app. Throws Refusal. */
+  freeze(): void
   /** Shared states whose newest version has not been sent. */
   states(when: 'copy' | 'freeze'): Iterable<CapturedState>
   /** The next part, captured in about a slice's time; undefined once little is left to send. */
   next(): Part | undefined
   /** It had settled, and the freeze has to wait for others: `next` has parts again until it settles anew. */
   again(): void
-  /** In the freeze: all that is new, changed or ended since. The event loop stands still from here on. */
+  /** In the freeze: all that is new, changed or ended since. */
   rest(): Iterable<Part>
   /** The successor could not take these, and has nothing of them: they stay here, and are not sent again. */
   refused(refusals: readonly RefusalFields[]): void
@@ -81,6 +83,8 @@ export interface Copy {
   reasons(): ReasonFields[]
   /** Stops following. Must not throw. */
   end(): void
+  /** Nothing has moved, and everything goes on here: tells the app, if it was told of the freeze. Must not throw. */
+  thaw(): void
 }
 
 /** The sessions that stayed behind, in the predecessor after commit. */

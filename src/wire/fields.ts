@@ -11,12 +11,13 @@ export const version = v.pipe(v.number(), v.safeInteger(), v.minValue(1))
 export const checksum = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(0xffffffff))
 export const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array)
 
-/** Why something was refused or dropped, and how often. */
+/** Why something was refused or dropped, and how often. `held`: it said "not now", and stays for a while. */
 export const reason = v.object({
   reason: text,
   count,
   kind: v.optional(name),
   version: v.optional(version),
+  held: v.optional(v.boolean()),
 })
 export type ReasonFields = v.InferOutput<typeof reason>
 

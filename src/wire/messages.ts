@@ -136,7 +136,13 @@ export const CONTROL = {
   drained: {
     from: 'runtime',
     descriptors: 0,
-    fields: v.object({ drained: count, dropped: count, reasons: v.array(reason), followed: v.optional(followed) }),
+    fields: v.object({
+      drained: count,
+      dropped: count,
+      reasons: v.array(reason),
+      followed: v.optional(followed),
+      forced: v.optional(v.array(reason)),
+    }),
   },
   ask: { from: 'supervisor', descriptors: 0, fields: v.object({ request, settled: v.optional(v.boolean()) }) },
   status: {

@@ -10,7 +10,10 @@ const NOTHING_LEFT: Left = {
   stayOf: () => undefined,
   followed: { sessions: 0, pauseMs: null },
   onStop: () => undefined,
+  force: async () => undefined,
+  forced: [],
   onMoved: () => undefined,
+  onOpened: () => undefined,
   onEnded: () => undefined,
 }
 

@@ -1,7 +1,7 @@
 /** Which sessions stay behind at the freeze, and how they follow. */
 import type { Socket } from 'node:net'
 import t from 'tap'
-import { summary } from '../../src/runtime/follow.js'
+import { summary } from '../../src/runtime/stay.js'
 import type { SessionDefinition } from '../../src/runtime/types.js'
 import type { Accept, FollowSource } from '../../src/transfer/types.js'
 import { within } from '../harness/timeout.js'

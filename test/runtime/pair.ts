@@ -1,6 +1,7 @@
 /** A predecessor and a successor in one process, with sockets that are none: what the runtime does between them, and no more. */
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
+import { HookList } from '../../src/runtime/hooks.js'
 import { Sessions } from '../../src/runtime/sessions.js'
 import { createSink } from '../../src/runtime/sink.js'
 import { createSource } from '../../src/runtime/source.js'
@@ -110,6 +111,8 @@ export class Half {
   readonly transport: FakeTransport
   readonly sessions: Sessions
   readonly states = new States()
+  readonly hooks = new HookList()
+  mayOpen = false
 
   constructor(faults?: Faults) {
     this.transport = new FakeTransport(faults)
@@ -121,9 +124,15 @@ export class Half {
   }
 
   source(): Source {
-    return createSource(this.sessions, this.states, this.transport, (moved) =>
-      this.log.push(`handed over ${moved.length}`),
-    )
+    return createSource(this.sessions, this.states, this.transport, {
+      hooks: this.hooks,
+      onHandedOver: (moved) => {
+        this.log.push(`handed over ${moved.length}`)
+        this.hooks.moved()
+      },
+      report: () => undefined,
+      mayOpen: () => this.mayOpen,
+    })
   }
 
   sink(): Sink {
@@ -175,6 +184,7 @@ export class Move {
 
   freeze(): this {
     this.sent.push('freeze')
+    this.copy.freeze()
     this.#restore('freeze')
     for (const part of this.copy.rest()) this.#give(part)
     this.#to.complete(this.copy.nextId)

@@ -69,10 +69,9 @@ t.test('a session keeps its id, and a new one gets another', async (t) => {
   const after = half(0)
   move(before.source(), after.sink())
   after.kind.open(socket('new'), { nick: 'new' })
-  t.same(
-    [...after.kind.entries.values()].map(({ id }) => id),
-    [1, 2, 3, 4],
-  )
+  const ids = [...after.kind.entries.values()].map(({ id }) => id)
+  t.same(ids.slice(0, 3), [1, 2, 3])
+  t.ok((ids[3] as number) > 1000, 'far enough for those the predecessor may still open')
 })
 
 t.test('parts of a freeze: 128 sessions, new or changed, or a megabyte', async (t) => {

@@ -57,6 +57,16 @@ export class FakeSource implements Source {
   readonly notes = []
 
   #copied = 0
+  frozen = 0
+  thawed = 0
+  freeze() {
+    this.frozen++
+  }
+
+  thaw() {
+    this.thawed++
+  }
+
   next(): Part | undefined {
     if (this.#copied === 2) this.#comesTo('next')
     return this.#copied < COPIED ? this.#batch(++this.#copied) : undefined

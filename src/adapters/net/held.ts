@@ -1,5 +1,6 @@
 /** A socket the successor has built, held still until commit, and what becomes of it then. */
 import type net from 'node:net'
+import { apart } from '../../runtime/apart.js'
 import type { Adopted } from '../../runtime/transport.js'
 import { binding } from '../../sys/binding.js'
 import { nowMs } from '../../sys/clock.js'
@@ -187,16 +188,5 @@ export class HeldSocket implements Adopted, Gate, Parked {
   #close(): void {
     this.#owner = 'none'
     binding().close(this.descriptor)
-  }
-}
-
-/** A handler of the app's that throws is uncaught, as ever, but does not keep the other sessions from going on. */
-function apart(run: () => void): void {
-  try {
-    run()
-  } catch (error) {
-    process.nextTick(() => {
-      throw error
-    })
   }
 }
