@@ -46,7 +46,7 @@ t.test('several workers: a row for each, and whose a reason is', async (t) => {
     { ...row, worker: 0 },
     { ...row, worker: 1, outcome: 'failed', serves: 'predecessor', sessions: { ...result.sessions, moved: 0 } },
     { ...row, worker: 2, serves: 'nobody', pauseMs: null },
-  ] as UpgradeResult['workers']
+  ] as unknown as UpgradeResult['workers']
   const reasons = [{ of: 'upgrade', reason: 'it exited', count: 2, workers: [1, 2] }] as const
   const lines = formatResult({ ...result, serves: 'both', workers, reasons }).split('\n')
   t.match(lines[0], /^upgrade 1 committed; some workers serve the new release, some the old \(/)
