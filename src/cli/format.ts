@@ -6,8 +6,22 @@ import { formatMs } from './duration.js'
 const number = (value: number) => value.toLocaleString('en')
 
 export function formatResult(result: UpgradeResult): string {
-  const { id, outcome, serves, from, to, sessions, pauseMs, followed, reasons, phases, durationMs, draining, workers } =
-    result
+  const {
+    spread,
+    id,
+    outcome,
+    serves,
+    from,
+    to,
+    sessions,
+    pauseMs,
+    followed,
+    reasons,
+    phases,
+    durationMs,
+    draining,
+    workers,
+  } = result
   const after = {
     successor: '',
     predecessor: '; the predecessor serves on',
@@ -26,6 +40,9 @@ export function formatResult(result: UpgradeResult): string {
     ...(followed.sessions === 0
       ? []
       : [['followed', `${number(followed.sessions)} after commit, pause ${formatPause(followed.pauseMs)}`]]),
+    ...(spread.sessions === 0
+      ? []
+      : [['spread', `${number(spread.sessions)} to new workers, pause ${formatPause(spread.pauseMs)}`]]),
     ...(draining.length === 0
       ? []
       : [

@@ -20,6 +20,7 @@ interface UpgradeFlags extends Flags {
   readonly node?: string
   readonly policy?: (typeof POLICIES)[number]
   readonly unsettled?: (typeof UNSETTLED)[number]
+  readonly workers?: number
 }
 
 const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
@@ -88,6 +89,7 @@ named('upgrade')
   .description('start the release as it is on disk now (or COMMAND) and move everything into it; waits for the end')
   .argument('[command...]', 'what to run from now on, behind --')
   .option('--node <path>', 'Node binary to run it with from now on')
+  .addOption(workers())
   .addOption(policy())
   .addOption(unsettled())
   .action(async (command: string[], flags: UpgradeFlags) => {
@@ -95,6 +97,7 @@ named('upgrade')
       ...(flags.node === undefined ? {} : { node: flags.node }),
       ...(flags.policy === undefined ? {} : { policy: flags.policy }),
       ...(flags.unsettled === undefined ? {} : { unsettled: flags.unsettled }),
+      ...(flags.workers === undefined ? {} : { workers: flags.workers }),
       ...(command.length === 0 ? {} : { command, cwd: process.cwd() }),
     }
     const begun = performance.now()

@@ -7,7 +7,7 @@ import { CONTROL, type ControlMessage, type Fields, PROTOCOL_RANGE } from '../wi
 /** The supervisor says on which descriptor the channel is. */
 export const CHANNEL_VARIABLE = 'HANDOVER_CHANNEL'
 
-export type Told = Extract<ControlMessage, { kind: 'activate' | 'transfer' | 'ask' | 'group' | 'freeze' }>
+export type Told = Extract<ControlMessage, { kind: 'activate' | 'transfer' | 'ask' | 'group' | 'freeze' | 'give' }>
 
 export class Control {
   readonly #link: Link<typeof CONTROL>
@@ -88,6 +88,7 @@ export class Control {
       case 'ask':
       case 'group':
       case 'freeze':
+      case 'give':
         this.#onTold(message)
         return
     }

@@ -8,12 +8,13 @@ import { Link } from '../sys/link.js'
 import { Fence } from '../transfer/fence.js'
 import { Predecessor } from '../transfer/predecessor.js'
 import { Successor } from '../transfer/successor.js'
-import type { Ending, Pause } from '../transfer/types.js'
+import type { Ending, Pause, Sink, Source } from '../transfer/types.js'
 import { type CONTROL, type Fields, TRANSFER } from '../wire/messages.js'
 import type { Host } from './adapter.js'
 import type { Control, Told } from './control.js'
 import { drain } from './drain.js'
 import type { Following } from './follow.js'
+import { Gives } from './give.js'
 import { ControlGroup } from './group.js'
 import { HookList } from './hooks.js'
 import { DEFAULT_BACKLOG, Listeners } from './listeners.js'
@@ -48,6 +49,10 @@ export class JoinedRuntime implements Host {
   /** The transfer into this process, until nothing follows in it any more; and how many sessions have. */
   #intake: Successor | undefined
   #followed = 0
+  /** A transfer from here is under way. */
+  #isGivingAway = false
+  /** With other processes that serve, beside the transfers. */
+  readonly #gives: Gives
   /** That of the transfer that comes, or is under way. */
   #group: ControlGroup | undefined
 
@@ -65,6 +70,16 @@ export class JoinedRuntime implements Host {
     this.#transport = transport
     this.#logger = logger
     this.#sessions = new Sessions(transport)
+    this.#gives = new Gives({
+      sessions: this.#sessions,
+      transport,
+      offer: () => this.#source().offer(),
+      sink: (onFollowed) => this.#sink(onFollowed, false),
+      onLeave: (following, drainMs) => this.#departs(following, drainMs),
+      onMoved: (socket) => this.#listeners.connections.delete(socket),
+      onGiven: (given) => control?.send('given', given),
+      mayOpen: () => this.#mayOpen,
+    })
     control?.handle(
       (message) => this.#onTold(message),
       () => this.#onTruncated(),
@@ -181,6 +196,13 @@ export class JoinedRuntime implements Host {
       case 'group':
         this.#join(message.fields.group, message.descriptors as [number, number])
         return
+      case 'give':
+        this.#gives.begin(
+          message.fields,
+          message.descriptors[0] as number,
+          this.#phase === 'serving' && !this.#isGivingAway,
+        )
+        return
       case 'freeze':
         if (this.#group?.number === message.fields.group) this.#group.release()
         return
@@ -188,7 +210,7 @@ export class JoinedRuntime implements Host {
   }
 
   async #answer({ request, settled }: Fields<typeof CONTROL, 'ask'>): Promise<void> {
-    if (settled) await this.#intake?.settled
+    if (settled) await Promise.all([this.#intake?.settled, this.#gives.settled()])
     this.#say(request)
   }
 
@@ -220,30 +242,60 @@ export class JoinedRuntime implements Host {
     const onEnding = (ending: Ending) => this.#onEnding(fields, ending)
     if (fields.side === 'predecessor') {
       this.#intake?.finish()
-      const source = createSource(this.#sessions, this.#states, this.#transport, {
-        hooks: this.#hooks,
-        onHandedOver: (moved, left) => this.#retire(moved, left),
-        report: () => this.#say(UNASKED),
-        mayOpen: () => this.#listeners.connections.size > 0,
-      })
+      this.#gives.finish()
+      this.#isGivingAway = true
+      const source = this.#source()
       new Predecessor(new Link(channel, TRANSFER, 'successor'), fence, source, fields, onEnding, group).start()
     } else {
-      const sink = createSink(
-        this.#sessions,
-        this.#states,
-        this.#transport,
-        () => this.#goLive(),
-        (count) => {
-          this.#followed += count
-        },
-      )
+      const sink = this.#sink(() => undefined, true)
       this.#intake = new Successor(new Link(channel, TRANSFER, 'predecessor'), fence, sink, fields, onEnding)
       this.#intake.start()
     }
   }
 
+  #source(): Source {
+    return createSource(this.#sessions, this.#states, this.#transport, {
+      hooks: this.#hooks,
+      onHandedOver: (moved, left) => this.#retire(moved, left),
+      report: () => this.#say(UNASKED),
+      mayOpen: () => this.#mayOpen,
+    })
+  }
+
+  #sink(onFollowed: (count: number) => void, keepsIds: boolean): Sink {
+    const count = (more: number) => {
+      this.#followed += more
+      onFollowed(more)
+    }
+    return createSink(this.#sessions, this.#states, this.#transport, () => this.#goLive(), count, keepsIds)
+  }
+
+  get #mayOpen(): boolean {
+    return this.#listeners.connections.size > 0
+  }
+
+  /** Others serve in its place; what is here goes to one of them. Throws Refusal. */
+  #departs(following: Following, drainMs: number): void {
+    try {
+      this.#hooks.freeze()
+    } catch (error) {
+      this.#hooks.thaw()
+      following.end('it stays')
+      this.#sessions.follower = undefined
+      throw error
+    }
+    this.#intake?.finish()
+    this.#gives.finishTaking()
+    this.#retire([], following)
+    this.#control?.send('committed', { moved: 0, phases: [], left: following.size })
+    void this.#drain(drainMs)
+  }
+
   #onEnding(fields: TransferFields, ending: Ending): void {
-    if (fields.side === 'predecessor') this.#leave()
+    if (fields.side === 'predecessor') {
+      this.#leave()
+      this.#isGivingAway = false
+    }
     switch (ending.outcome) {
       case 'active':
         // It holds what it has built, and would for as long as this process serves.

@@ -1,6 +1,6 @@
 /** The admin socket's protocol: one request, then events and one answer, each a line of JSON. */
 import * as v from 'valibot'
-import { POLICIES, UNSETTLED } from './options.js'
+import { MAX_WORKERS, POLICIES, UNSETTLED } from './options.js'
 
 const path = v.pipe(v.string(), v.minLength(1), v.maxLength(4096))
 
@@ -15,6 +15,7 @@ export const requestSchema = v.variant('verb', [
     cwd: v.optional(path),
     policy: v.optional(v.picklist(POLICIES)),
     unsettled: v.optional(v.picklist(UNSETTLED)),
+    workers: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_WORKERS))),
   }),
 ])
 export type AdminRequest = v.InferOutput<typeof requestSchema>

@@ -9,6 +9,8 @@ export interface DrainContext {
   /** All that it had is counted as lost already. */
   readonly isLossNoted: boolean
   isStopped(): boolean
+  /** What has come to the successor of what had stayed behind, should the predecessor not say it. Default: it is asked. */
+  followed?(): Promise<number>
 }
 
 /** Resolves when the predecessor is gone. */
@@ -18,7 +20,7 @@ export async function drain(
   facts: Facts,
   account: Account,
   { drainMs, checkMs }: Settings,
-  { isLossNoted, isStopped }: DrainContext,
+  { isLossNoted, isStopped, followed }: DrainContext,
 ): Promise<void> {
   const begunMs = nowMs()
   const before = predecessor.lastStatus
@@ -40,23 +42,23 @@ export async function drain(
     )
     const why = isStopped() ? 'was stopped with the supervisor' : ending
     account.drop(`the predecessor ${why}: connections that were not sessions are gone`, left ?? 1)
-    await countFollowed(successor, facts, account, checkMs, why)
+    // A batch may lie in its channel still, unread.
+    const ask = async () => (await successor.ask(checkMs, true))?.followed ?? 0
+    await countFollowed(facts, account, followed ?? ask, why)
   }
   account.spend('drain', begunMs)
 }
 
 /** What had stayed behind is gone with the predecessor, but for what the successor says has come. */
 async function countFollowed(
-  successor: Generation,
   { committed }: Facts,
   account: Account,
-  checkMs: number,
+  ask: () => Promise<number>,
   why: string,
 ): Promise<void> {
   const left = committed?.left ?? 0
   if (left === 0) return
-  // A batch may lie in its channel still, unread.
-  const followed = (await successor.ask(checkMs, true))?.followed ?? 0
+  const followed = await ask()
   account.follow(followed)
   account.drop(`the predecessor ${why}: sessions that had not followed are gone`, Math.max(0, left - followed))
 }

@@ -48,6 +48,11 @@ export class Facts {
     return held || holds()
   }
 
+  /** Something has come that is not among these. */
+  look(): void {
+    for (const look of this.#waiting) look()
+  }
+
   close(): void {
     for (const step of this.#undo.splice(0)) step()
   }

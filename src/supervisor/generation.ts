@@ -25,6 +25,7 @@ export interface GenerationEvents {
   drained: [Said<'drained'>]
   /** Of the transfer with this number, in a group: little is left to copy; the successor has voted. */
   settled: [number]
+  given: [Said<'given'>]
   voted: [number]
   /** The process has exited; always the last event. */
   exit: []
@@ -69,6 +70,7 @@ export class Generation extends EventEmitter<GenerationEvents> {
   #runtimePidfd: number | undefined
   #hello: Said<'hello'> | undefined
   #nextRequest = 1
+  #states: readonly string[] = []
 
   constructor({ number, worker, workers, start }: Identity, release: Release, role: 'first' | 'successor') {
     super()
@@ -138,7 +140,12 @@ export class Generation extends EventEmitter<GenerationEvents> {
     if (this.alive) this.state = 'draining'
   }
 
-  /** It knows how several commit together. */
+  /** Names of the shared state it has. */
+  get states(): readonly string[] {
+    return this.#states
+  }
+
+  /** It knows how several commit together, and how sessions go from one to another. */
   get canGroup(): boolean {
     return this.#hello?.groups === true
   }
@@ -209,6 +216,7 @@ export class Generation extends EventEmitter<GenerationEvents> {
         return
       case 'ready':
         if (this.state === 'starting') this.state = 'ready'
+        this.#states = message.fields.states.map(({ name }) => name)
         this.emit('ready')
         return
       case 'active':
@@ -228,6 +236,9 @@ export class Generation extends EventEmitter<GenerationEvents> {
       case 'settled':
       case 'voted':
         this.emit(message.kind, message.fields.group)
+        return
+      case 'given':
+        this.emit('given', message.fields)
         return
       case 'status':
         this.lastStatus = message.fields

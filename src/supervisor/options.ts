@@ -34,7 +34,7 @@ export interface SupervisorOptions {
 }
 
 /** What may be otherwise for one upgrade. */
-export interface UpgradeOptions extends Pick<SupervisorOptions, 'policy' | 'unsettled'> {
+export interface UpgradeOptions extends Pick<SupervisorOptions, 'policy' | 'unsettled' | 'workers'> {
   /** Where this upgrade stands. */
   readonly onPhase?: (phase: { readonly id: number; readonly phase: UpgradePhase }) => void
 }

@@ -25,6 +25,8 @@ export interface PairContext {
   readonly successor: Generation
   /** Why nobody serves: the successor is then started as first generation. */
   readonly nobodyServes: string | undefined
+  /** There was no such worker before: predecessor and successor are the same, and nobody serves. */
+  readonly isNew: boolean
   readonly listeners: Listeners
   readonly settings: Settings
   /** Those it commits with, by the number of their upgrade. */
@@ -71,8 +73,12 @@ export class Pair {
     if (context.nobodyServes === undefined) void this.#askBefore()
     else {
       this.#way = 'activate'
-      this.#account.note(`nobody served: ${context.nobodyServes}`)
+      if (!context.isNew) this.#account.note(`nobody served: ${context.nobodyServes}`)
     }
+  }
+
+  get isNew(): boolean {
+    return this.#context.isNew
   }
 
   get isActive(): boolean {
@@ -271,7 +277,10 @@ export class Pair {
    * meet a predecessor that has just died, and a successor that has all.
    */
   async #withdraw(): Promise<void> {
-    if (this.#way !== 'transfer') return
+    if (this.#way !== 'transfer') {
+      if (this.successor.alive) this.giveUp()
+      return
+    }
     if (!this.#isFrozen && !this.#hasEnded()) this.giveUp()
     await this.#untilEnded(this.#freezeLimitMs)
   }

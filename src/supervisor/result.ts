@@ -103,6 +103,8 @@ export interface UpgradeResult {
   readonly followed: Followed
   /** Of several workers the longest of each. */
   readonly phases: readonly PhaseDuration[]
+  /** Sessions that others gave to new workers. Not in `sessions`. */
+  readonly spread: Followed
   /** By worker; one row where there is one. */
   readonly workers: readonly WorkerResult[]
   /** The listening sockets by name when it was decided, with the kernel's cookie (decimal) seen in both generations. */

@@ -1,5 +1,6 @@
 /** The result of an upgrade, made of what became of each worker. */
 import type { PairResult } from './account.js'
+import type { Given } from './give.js'
 import type {
   Followed,
   Outcome,
@@ -18,11 +19,13 @@ export interface Part {
   readonly result: PairResult
 }
 
-type Frame = Pick<UpgradeResult, 'id' | 'startedAt' | 'durationMs' | 'listeners' | 'draining'>
+type Frame = Pick<UpgradeResult, 'id' | 'startedAt' | 'durationMs' | 'listeners' | 'draining'> & {
+  readonly given: readonly Given[]
+}
 
 /** @param refusals why the whole was refused before anything was tried. */
 export function sumOf(
-  frame: Frame,
+  { given, ...frame }: Frame,
   parts: readonly Part[],
   refusals: readonly Reason[],
   workers: number,
@@ -38,9 +41,10 @@ export function sumOf(
     from,
     to,
     sessions: countsOf(parts.map(({ result }) => result)),
-    reasons: [...refusals, ...reasonsOf(parts, workers)],
+    reasons: [...refusals, ...reasonsOf(parts, workers), ...given.flatMap(notesOf)],
     pauseMs: largest(last.map(({ result }) => result.pauseMs)),
     followed: followedOf(last.map(({ result }) => result.followed)),
+    spread: followedOf(given),
     phases: longest(last.map(({ result }) => result.phases)),
     workers: last.map(({ worker, result }): WorkerResult => {
       const { outcome: own, isOverruled, serves, sessions, pauseMs, followed } = result
@@ -75,6 +79,14 @@ function servesOf(results: readonly PairResult[]): Serves {
 function countsOf(results: readonly PairResult[]): SessionCounts {
   const sum = (of: keyof SessionCounts) => results.reduce((total, { sessions }) => total + sessions[of], 0)
   return { moved: sum('moved'), drained: sum('drained'), dropped: sum('dropped'), refused: sum('refused') }
+}
+
+function notesOf({ reasons }: Given): Reason[] {
+  return reasons.map(({ reason }) => ({
+    of: 'upgrade',
+    reason: `a worker kept the share of a new one: ${reason}`,
+    count: 1,
+  }))
 }
 
 /** Each once; of several workers it names those it is of. */

@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events'
 import { HandoverError, messageOf } from '../errors.js'
 import { nowMs } from '../sys/clock.js'
-import { Generation } from './generation.js'
+import { Generation, type Identity } from './generation.js'
 import { Listeners } from './listeners.js'
 import { checkSettings, type Settings, type SupervisorOptions, settingsOf, type UpgradeOptions } from './options.js'
 import { checkRelease, describeRelease, nextRelease, type Release } from './release.js'
@@ -32,7 +32,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #generations = new Set<Generation>()
   /** Not ended: at most one before its commit, and any number that drain, the oldest first. */
   readonly #upgrades = new Set<Upgrade>()
-  readonly #workers: readonly Worker[]
+  /** In the order of their index. More than `#count` when some could not go. */
+  #workers: Worker[]
+  /** How many there are to be. */
+  #count: number
   #release: Release
   #generationCount = 0
   #startCount = 0
@@ -48,7 +51,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     checkRelease(options.release)
     this.#settings = settingsOf(options)
     this.#release = options.release
-    this.#workers = Array.from({ length: this.#settings.workers }, (_, index) => this.#worker(index))
+    this.#count = this.#settings.workers
+    this.#workers = Array.from({ length: this.#count }, (_, index) => this.#worker(index))
   }
 
   /**
@@ -78,7 +82,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     nextRelease(this.#release, change)
     checkSettings(options)
     this.#mustBeFree()
-    const haveMadeRoom = await Promise.all(this.#workers.map(({ starts }) => starts.makeRoom()))
+    const haveMadeRoom = new Set<Worker>()
+    await Promise.all(this.#workers.map(async (worker) => (await worker.starts.makeRoom()) && haveMadeRoom.add(worker)))
     this.#mustBeFree()
     const upgrade = this.#begin(nextRelease(this.#release, change), options, haveMadeRoom)
     const result = await upgrade.run().finally(() => this.#upgrades.delete(upgrade))
@@ -103,7 +108,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     return {
       pid: process.pid,
       uptimeMs: nowMs() - this.#startedAtMs,
-      workers: this.#workers.length,
+      workers: this.#count,
       upgrading: upgrades.at(-1)?.phase ?? null,
       upgrades,
       generations,
@@ -129,6 +134,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     const ends: Promise<void>[] = []
     for (const upgrade of this.#upgrades) {
       for (const { isDecided, predecessor, successor } of upgrade.pairs) ended.add(isDecided ? predecessor : successor)
+      for (const { predecessor } of upgrade.departures) ended.add(predecessor)
       ends.push(upgrade.stop(drainMs))
     }
     for (const generation of this.#generations) if (!ended.has(generation)) ends.push(generation.stop(drainMs))
@@ -150,9 +156,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     return [...this.#upgrades].find(({ isDecided }) => !isDecided)
   }
 
-  #begin(release: Release, options: UpgradeOptions, haveMadeRoom: readonly boolean[]): Upgrade {
-    const { policy, unsettled, onPhase } = options
-    const goOn = this.#workers.map(({ starts }, index) => starts.yield(haveMadeRoom[index] as boolean))
+  #begin(release: Release, options: UpgradeOptions, haveMadeRoom: ReadonlySet<Worker>): Upgrade {
+    const { policy, unsettled, workers = this.#count, onPhase } = options
+    const goOn = new Map(this.#workers.map((worker) => [worker.index, worker.starts.yield(haveMadeRoom.has(worker))]))
+    let isCommitted = false
     const id = ++this.#upgradeCount
     const number = ++this.#generationCount
     this.#settings.logger.info({ upgrade: id, command: describeRelease(release) }, 'upgrade begins')
@@ -160,7 +167,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     try {
       upgrade = new Upgrade({
         id,
-        candidates: this.#workers.map((worker, index) => candidateOf(worker, haveMadeRoom[index] as boolean)),
+        candidates: Array.from({ length: workers }, (_, index) => {
+          const worker = this.#find(index)
+          return candidateOf(index, worker, worker !== undefined && haveMadeRoom.has(worker))
+        }),
+        leaving: () => this.#workers.flatMap(({ index, serving }) => (index < workers ? [] : (serving ?? []))),
+        onLeft: (worker) => this.#remove(worker),
         listeners: this.#listeners,
         settings: {
           ...this.#settings,
@@ -168,21 +180,27 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
           unsettled: unsettled ?? this.#settings.unsettled,
         },
         generations: () => this.#generations,
-        spawn: (worker, role) => this.#spawn(worker, number, release, role),
+        spawn: (worker, role) => this.#spawn({ worker, workers, number }, release, role),
         onPhase: (phase) => {
           onPhase?.({ id, phase })
           this.emit('phase', { id, phase })
         },
         onCommitted: () => {
+          isCommitted = true
           this.#release = release
+          this.#count = workers
+          // Who is one too many, and down, has nothing to give.
+          for (const { index, serving } of [...this.#workers])
+            if (index >= workers && serving === undefined) this.#remove(index)
         },
         onDecided: ({ worker: index, nobodyServed, predecessor, successor }, serves) => {
-          const worker = this.#workers[index] as Worker
+          const worker = this.#find(index) ?? (isCommitted ? this.#add(index) : undefined)
+          if (worker === undefined) return
           if (serves === 'successor') {
             // The crashes in a row were those of another release.
             if (nobodyServed) worker.starts.forgive()
             worker.serves(successor)
-          } else if (nobodyServed) goOn[index]?.()
+          } else if (nobodyServed && goOn.has(index)) goOn.get(index)?.()
           else if (serves === 'nobody') worker.crashed(predecessor.hasHandedOver ? successor : predecessor)
         },
         isKnown: async (generation) => {
@@ -191,24 +209,42 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
         },
       })
     } catch (error) {
-      for (const each of goOn) each()
+      for (const each of goOn.values()) each()
       throw error
     }
     this.#upgrades.add(upgrade)
     return upgrade
   }
 
+  #find(index: number): Worker | undefined {
+    return this.#workers.find((each) => each.index === index)
+  }
+
+  #add(index: number): Worker {
+    const worker = this.#worker(index)
+    this.#workers = [...this.#workers, worker].sort((a, b) => a.index - b.index)
+    return worker
+  }
+
+  #remove(index: number): void {
+    this.#find(index)?.starts.stop()
+    this.#workers = this.#workers.filter((each) => each.index !== index)
+    this.#listeners.retire(index)
+  }
+
   #worker(index: number): Worker {
-    const { workers } = this.#settings
     return new Worker({
       index,
       settings: this.#settings,
       listeners: this.#listeners,
-      isOneOfMany: workers > 1,
-      spawn: (number = ++this.#generationCount) => this.#spawn(index, number, this.#release, 'first'),
-      isJudgedLater: (generation) =>
-        this.#undecided()?.pairs.some(({ isDecided, predecessor }) => !isDecided && predecessor === generation) ??
-        false,
+      isOneOfMany: () => this.#count > 1,
+      spawn: (number = ++this.#generationCount) =>
+        this.#spawn({ worker: index, workers: this.#count, number }, this.#release, 'first'),
+      isJudgedLater: (generation) => {
+        const { pairs = [], departures = [] } = this.#undecided() ?? {}
+        const isPredecessor = pairs.some(({ isDecided, predecessor }) => !isDecided && predecessor === generation)
+        return isPredecessor || departures.some(({ predecessor }) => predecessor === generation)
+      },
       onServing: (generation) => {
         this.emit('serving', { generation: generation.number, pid: generation.side.pid, worker: index })
         this.#onWorker()
@@ -221,9 +257,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     })
   }
 
-  #spawn(worker: number, number: number, release: Release, role: 'first' | 'successor'): Generation {
-    const { workers } = this.#settings
-    const generation = new Generation({ number, worker, workers, start: ++this.#startCount }, release, role)
+  #spawn(identity: Omit<Identity, 'start'>, release: Release, role: 'first' | 'successor'): Generation {
+    const generation = new Generation({ ...identity, start: ++this.#startCount }, release, role)
     this.#generations.add(generation)
     generation.once('exit', () => this.#generations.delete(generation))
     generation.on('listen', ({ request, ...spec }) => {
@@ -236,8 +271,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   }
 }
 
-function candidateOf({ serving, latest }: Worker, hasMadeRoom: boolean): Candidate {
+function candidateOf(index: number, worker: Worker | undefined, hasMadeRoom: boolean): Candidate {
+  if (worker === undefined) return { worker: index, predecessor: undefined, nobodyServes: 'there was no such worker' }
+  const { serving, latest } = worker
   const predecessor = serving ?? (latest as Generation)
   const why = `generation ${predecessor.number} ${hasMadeRoom ? 'was only starting' : predecessor.ending}`
-  return { predecessor, nobodyServes: serving === undefined ? why : undefined }
+  return { worker: index, predecessor, nobodyServes: serving === undefined ? why : undefined }
 }

@@ -5,11 +5,13 @@
 import { Ballot, type Verdict } from '../sys/ballot.js'
 import { nowMs } from '../sys/clock.js'
 import { memoryShortages } from './budget.js'
+import { Departure } from './departure.js'
 import type { Generation } from './generation.js'
 import type { Listeners } from './listeners.js'
 import type { Settings } from './options.js'
 import { Pair, type PairContext } from './pair.js'
 import type { Draining, Reason, UpgradeResult } from './result.js'
+import { spread } from './spread.js'
 import { type Part, sumOf } from './sum.js'
 
 /** After the first has failed, how long others may take to fail for their own reasons. */
@@ -19,12 +21,19 @@ const MAX_REPAIRS = 2
 
 export type UpgradePhase = 'spawn' | 'transfer' | 'drain'
 
-export type Candidate = Pick<PairContext, 'predecessor' | 'nobodyServes'>
+export interface Candidate {
+  readonly worker: number
+  /** Undefined where there was no such worker. */
+  readonly predecessor: Generation | undefined
+  readonly nobodyServes: string | undefined
+}
 
 export interface UpgradeContext extends Pick<PairContext, 'listeners' | 'settings' | 'generations' | 'isKnown'> {
   readonly id: number
   /** One for each worker, in their order. */
   readonly candidates: readonly Candidate[]
+  /** Workers that are too many, and are to go when the others have committed: who serves as them. */
+  leaving(): Generation[]
   readonly listeners: Listeners
   readonly settings: Settings
   /** Starts a process of the release it goes to. Throws when there is none to be had. */
@@ -32,6 +41,8 @@ export interface UpgradeContext extends Pick<PairContext, 'listeners' | 'setting
   onPhase(phase: UpgradePhase): void
   /** It goes to the new release: what is started from now on is of that. */
   onCommitted(): void
+  /** A worker that was too many has nothing to serve with any more. */
+  onLeft(worker: number): void
   /** Called once for each worker, at the instant it is known who serves from now on. */
   onDecided(pair: Pair, serves: UpgradeResult['workers'][number]['serves']): void
 }
@@ -47,6 +58,7 @@ export class Upgrade {
   readonly #refusals: Reason[] = []
   /** Tries that came to nothing, and were followed by another. */
   readonly #former: Pair[] = []
+  readonly #departures: Departure[] = []
   readonly decided: Promise<void>
   #resolveDecided: () => void = () => undefined
   #ended: Promise<UpgradeResult> | undefined
@@ -82,6 +94,10 @@ export class Upgrade {
     return this.#isDecided
   }
 
+  get departures(): readonly Departure[] {
+    return this.#departures
+  }
+
   get pairs(): readonly Pair[] {
     return this.#pairs
   }
@@ -94,7 +110,7 @@ export class Upgrade {
   /** Before it is decided: gives it up. Afterwards: ends the drains. Resolves when it has ended. */
   async stop(graceMs: number): Promise<void> {
     this.#isStopped = true
-    await Promise.all(this.#pairs.map((pair) => pair.stop(graceMs)))
+    await Promise.all([...this.#pairs, ...this.#departures].map((each) => each.stop(graceMs)))
     await this.#ended
   }
 
@@ -103,17 +119,23 @@ export class Upgrade {
     const verdict = await this.#untilDecided()
     this.#ballot?.close()
     await this.#decide(verdict)
-    const { listeners } = this.#context
+    const isCommitted = this.#pairs.every(({ isActive }) => isActive)
+    if (isCommitted) await this.#depart()
+    const { listeners, settings } = this.#context
     const frame = { id: this.id, startedAt: this.#startedAt, listeners: listeners.list(), draining: this.#others() }
     this.#isDecided = true
-    if (this.#pairs.some(({ drains }) => drains)) this.#enter('drain')
+    if (this.#departures.length > 0 || this.#pairs.some(({ drains }) => drains)) this.#enter('drain')
     this.#resolveDecided()
     const tries = [...this.#former, ...this.#pairs]
-    const parts = await Promise.all(
-      tries.map(async (pair): Promise<Part> => ({ worker: pair.worker, result: await pair.ends() })),
-    )
+    const rows = this.#pairs.map(({ successor, isNew }) => ({ generation: successor, isNew }))
+    const [given, ...parts] = await Promise.all([
+      isCommitted && rows.some(({ isNew }) => isNew) ? spread(rows, settings) : [],
+      ...[...tries, ...this.#departures].map(
+        async (each): Promise<Part> => ({ worker: each.worker, result: await each.ends() }),
+      ),
+    ])
     const durationMs = nowMs() - this.#startedAtMs
-    return sumOf({ ...frame, durationMs }, parts, this.#refusals, this.#context.candidates.length)
+    return sumOf({ ...frame, durationMs, given }, parts, this.#refusals, rows.length + this.#departures.length)
   }
 
   #enter(phase: UpgradePhase): void {
@@ -123,11 +145,13 @@ export class Upgrade {
 
   #pairOf(candidate: Candidate, ballot: Ballot | undefined): Pair {
     const { spawn, listeners, settings, generations, isKnown } = this.#context
-    const { predecessor, nobodyServes } = candidate
+    const { worker, predecessor, nobodyServes } = candidate
+    const successor = spawn(worker, nobodyServes === undefined ? 'successor' : 'first')
     return new Pair({
-      predecessor,
+      predecessor: predecessor ?? successor,
       nobodyServes,
-      successor: spawn(predecessor.worker, nobodyServes === undefined ? 'successor' : 'first'),
+      isNew: predecessor === undefined,
+      successor,
       listeners,
       settings,
       group: ballot === undefined ? undefined : { number: this.id, ballot },
@@ -146,7 +170,7 @@ export class Upgrade {
         for (const each of pairs) each.giveUp()
       },
     )
-    if (!isReady || !(await this.#hasRoom())) return 'abort'
+    if (!isReady || !this.#mayLeave() || !(await this.#hasRoom())) return 'abort'
     if (pairs.some(({ nobodyServed }) => !nobodyServed)) this.#enter('transfer')
     await Promise.all(pairs.map((pair) => pair.begin()))
     const verdict = ballot && (await this.#agree(ballot))
@@ -217,17 +241,44 @@ export class Upgrade {
     await failed.decide()
     let pair: Pair
     try {
-      pair = this.#pairOf({ predecessor, nobodyServes: undefined }, undefined)
+      pair = this.#pairOf({ worker: failed.worker, predecessor, nobodyServes: undefined }, undefined)
     } catch {
       return undefined
     }
     this.#former.push(failed)
-    this.#pairs[predecessor.worker] = pair
+    this.#pairs[this.#pairs.indexOf(failed)] = pair
     if (await pair.becomesReady()) {
       await pair.begin()
       await pair.concludes(undefined)
     }
     return pair
+  }
+
+  /** What has only one owner cannot be joined with what another one has. */
+  #mayLeave(): boolean {
+    for (const { worker, states, canGroup } of this.#context.leaving()) {
+      const why = !canGroup
+        ? 'its version of handover cannot give sessions to another worker'
+        : states.length > 0
+          ? `it has shared state (${states.join(', ')}), which cannot be joined with that of another worker: keep the number of workers, or keep that state outside of them`
+          : undefined
+      if (why !== undefined)
+        this.#refusals.push({
+          of: 'upgrade',
+          reason: `worker ${worker} is one too many, and cannot go: ${why}`,
+          count: 1,
+        })
+    }
+    return this.#refusals.length === 0
+  }
+
+  /** Those that are too many give what they have to the others, in turn. */
+  async #depart(): Promise<void> {
+    const { leaving, settings, onLeft } = this.#context
+    const takers = this.#pairs.map(({ successor }) => successor)
+    for (const [index, generation] of leaving().entries())
+      this.#departures.push(new Departure(generation, takers[index % takers.length] as Generation, settings))
+    await Promise.all(this.#departures.map(async (each) => (await each.begins()) && onLeft(each.worker)))
   }
 
   /** The memory for both generations is there, or nothing can be said of it. */

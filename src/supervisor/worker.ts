@@ -11,7 +11,7 @@ export interface WorkerContext {
   readonly settings: Settings
   readonly listeners: Listeners
   /** It is said in the logs which worker it is. */
-  readonly isOneOfMany: boolean
+  isOneOfMany(): boolean
   spawn(number: number | undefined): Generation
   /** Its end is judged when the upgrade is decided that it is the predecessor of. */
   isJudgedLater(generation: Generation): boolean
@@ -33,7 +33,7 @@ export class Worker {
     const { index, settings, listeners, isOneOfMany, spawn, onCrashed, onGaveUp } = context
     this.index = index
     this.#context = context
-    this.#logger = isOneOfMany ? labelled(settings.logger, index) : settings.logger
+    this.#logger = labelled(settings.logger, (fields) => (isOneOfMany() ? { worker: index, ...fields } : fields))
     this.starts = new Starts({
       settings: { ...settings, logger: this.#logger },
       listeners,
@@ -85,11 +85,11 @@ export class Worker {
   }
 }
 
-function labelled(logger: Logger, worker: number): Logger {
+function labelled(logger: Logger, label: (fields: object) => object): Logger {
   return {
-    debug: (fields, message) => logger.debug({ worker, ...fields }, message),
-    info: (fields, message) => logger.info({ worker, ...fields }, message),
-    warn: (fields, message) => logger.warn({ worker, ...fields }, message),
-    error: (fields, message) => logger.error({ worker, ...fields }, message),
+    debug: (fields, message) => logger.debug(label(fields), message),
+    info: (fields, message) => logger.info(label(fields), message),
+    warn: (fields, message) => logger.warn(label(fields), message),
+    error: (fields, message) => logger.error(label(fields), message),
   }
 }

@@ -107,6 +107,24 @@ export const CONTROL = {
   settled: { from: 'runtime', descriptors: 0, fields: v.object({ group: count }) },
   freeze: { from: 'supervisor', descriptors: 0, fields: v.object({ group: count }) },
   voted: { from: 'runtime', descriptors: 0, fields: v.object({ group: count }) },
+  /** From one that serves to another, at most so many sessions; without a number all, and it is to go. Descriptor: the channel. */
+  give: {
+    from: 'supervisor',
+    descriptors: 1,
+    fields: v.object({
+      side: v.picklist(['giver', 'taker']),
+      give: count,
+      sessions: v.optional(count),
+      checkMs: milliseconds,
+      freezeMs: milliseconds,
+      drainMs: milliseconds,
+    }),
+  },
+  given: {
+    from: 'runtime',
+    descriptors: 0,
+    fields: v.object({ give: count, sessions: count, pauseMs: v.nullable(pause), reasons: v.array(reason) }),
+  },
   active: {
     from: 'runtime',
     descriptors: 0,

@@ -23,6 +23,7 @@ const result = {
   phases: [],
   listeners: [],
   workers: [{ worker: 0 }],
+  spread: { sessions: 0, pauseMs: null },
 } as unknown as UpgradeResult
 
 t.test('what followed after commit is a row of its own', async (t) => {

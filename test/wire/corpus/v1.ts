@@ -120,6 +120,8 @@ export const MESSAGES: Readonly<Record<'CONTROL' | 'TRANSFER', Readonly<Record<s
     settled: stored({ group: 3 }, 0, 4),
     freeze: stored({ group: 3 }, 0, 6),
     voted: stored({ group: 3 }, 0, 5),
+    give: stored({ side: 'giver', give: 5, sessions: 40, checkMs: 10_000, freezeMs: 5_000, drainMs: 30_000 }, 1, 7),
+    given: stored({ give: 5, sessions: 40, pauseMs, reasons }, 0, 6),
     ask: stored({ request: 7 }, 0, 3),
     status: stored({ request: 7, sessions: [{ name: 'chat', count: 1000 }], unregistered: 2 }, 0, 4),
   },
