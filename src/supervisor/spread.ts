@@ -1,4 +1,5 @@
 /** New workers begin with nobody: those that were there give them their share, while all serve. */
+import { messageOf } from '../errors.js'
 import type { Generation } from './generation.js'
 import { type Given, give } from './give.js'
 import type { Settings } from './options.js'
@@ -47,9 +48,14 @@ export async function spread(
     workers.map(async ({ generation: giver }, index) => {
       for (const { to, sessions } of moves.filter(({ from }) => from === index)) {
         const taker = workers[to]?.generation as Generation
-        if (giver.state !== 'serving' || taker.state !== 'serving') return
-        const word = await give(giver, taker, settings, sessions).given
-        if (word !== undefined) given.push(word)
+        if (giver.state !== 'serving' || taker.state !== 'serving' || !giver.canGroup || !taker.canGroup) return
+        try {
+          const word = await give(giver, taker, settings, sessions).given
+          if (word !== undefined) given.push(word)
+        } catch (error) {
+          // No descriptor to be had: who serves goes on doing so.
+          given.push({ give: 0, sessions: 0, pauseMs: null, reasons: [{ reason: messageOf(error), count: 1 }] })
+        }
       }
     }),
   )

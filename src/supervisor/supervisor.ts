@@ -213,6 +213,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       throw error
     }
     this.#upgrades.add(upgrade)
+    void upgrade.decided.then(() => {
+      // Those that were to go stay, and had been waiting to be started again.
+      for (const [index, each] of goOn) if (!isCommitted && index >= workers) each()
+    })
     return upgrade
   }
 

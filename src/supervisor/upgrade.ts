@@ -256,9 +256,10 @@ export class Upgrade {
 
   /** What has only one owner cannot be joined with what another one has. */
   #mayLeave(): boolean {
+    const canTake = this.#pairs.every(({ successor }) => successor.canGroup)
     for (const { worker, states, canGroup } of this.#context.leaving()) {
-      const why = !canGroup
-        ? 'its version of handover cannot give sessions to another worker'
+      const why = !(canGroup && canTake)
+        ? 'its version of handover, or that of the successors, cannot give sessions to another worker'
         : states.length > 0
           ? `it has shared state (${states.join(', ')}), which cannot be joined with that of another worker: keep the number of workers, or keep that state outside of them`
           : undefined
@@ -301,7 +302,7 @@ export class Upgrade {
 
   /** Of earlier upgrades. */
   #others(): Draining[] {
-    const own = new Set(this.#pairs.map(({ predecessor }) => predecessor))
+    const own = new Set([...this.#pairs, ...this.#departures].map(({ predecessor }) => predecessor))
     const rows = new Map<number, Draining>()
     for (const each of this.#context.generations()) {
       if (own.has(each) || each.drainLeftMs === null) continue
