@@ -13,13 +13,21 @@ export class Departure {
   readonly predecessor: Generation
   readonly #taker: Generation
   readonly #settings: Settings
+  readonly #isKnown: (generation: Generation) => Promise<void>
   readonly #facts: Facts
   readonly #account = new Account()
   #give: Give | undefined
   #isGoing = false
   #isStopped = false
 
-  constructor(predecessor: Generation, taker: Generation, settings: Settings) {
+  /** @param isKnown resolves when it is known whether all that a process served has been handed over. */
+  constructor(
+    predecessor: Generation,
+    taker: Generation,
+    settings: Settings,
+    isKnown: (generation: Generation) => Promise<void>,
+  ) {
+    this.#isKnown = isKnown
     this.worker = predecessor.worker
     this.predecessor = predecessor
     this.#taker = taker
@@ -72,9 +80,19 @@ export class Departure {
         isStopped: () => this.#isStopped,
         followed: async () => (await this.#give?.taken)?.sessions ?? 0,
       })
+    await this.#noteTaker()
     this.#facts.close()
     const serves = this.#isGoing ? 'successor' : 'predecessor'
     return this.#account.result(this.#facts, { serves, from, to })
+  }
+
+  /** What it had taken is gone with it, unless that was handed over in its turn. */
+  async #noteTaker(): Promise<void> {
+    const taker = this.#taker
+    if (taker.alive) return
+    await this.#isKnown(taker)
+    if (taker.hasHandedOver || this.#isStopped) return
+    this.#account.drop(`the worker that took them ${taker.ending} after that`, this.#account.moved(this.#facts))
   }
 
   /** SIGTERM, and after `graceMs` SIGKILL. */

@@ -275,10 +275,10 @@ export class Upgrade {
 
   /** Those that are too many give what they have to the others, in turn. */
   async #depart(): Promise<void> {
-    const { leaving, settings, onLeft } = this.#context
+    const { leaving, settings, onLeft, isKnown } = this.#context
     const takers = this.#pairs.map(({ successor }) => successor)
     for (const [index, generation] of leaving().entries())
-      this.#departures.push(new Departure(generation, takers[index % takers.length] as Generation, settings))
+      this.#departures.push(new Departure(generation, takers[index % takers.length] as Generation, settings, isKnown))
     await Promise.all(this.#departures.map(async (each) => (await each.begins()) && onLeft(each.worker)))
   }
 

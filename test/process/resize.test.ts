@@ -1,9 +1,11 @@
 /** Upgrades that change the number of workers: sessions are spread over new ones, and go to others from those that go. */
-import t from 'tap'
+import t, { type Test } from 'tap'
+import type { SupervisorStatus } from '../../src/supervisor/status.js'
 import { isRunning, zombiesOf } from '../harness/census.js'
 import { runCli } from '../harness/cli.js'
+import type { Load } from '../harness/load.js'
 import { stream } from '../harness/stream.js'
-import { scaled } from '../harness/timeout.js'
+import { scaled, until } from '../harness/timeout.js'
 import { cluster, descriptorsOf, pidsOf } from '../harness/workers.js'
 
 t.setTimeout(scaled(110_000))
@@ -93,5 +95,61 @@ t.test('an upgrade that fails changes nothing of the number', async (t) => {
     await served.progress()
   }
   t.equal(served.supervisor.processes().length, 3)
+  await served.finish()
+})
+
+/** Two workers become one; the one that goes needs its time for each session, and something happens when some have gone. */
+async function whileOneGoes(t: Test, drain: string, happens: (giver: number, taker: number) => void) {
+  const slow = ['--no-state', '--slow', '30']
+  const served = await cluster(t, { workers: 2, clients: CLIENTS, args: slow, options: ['--drain', drain] })
+  const upgrade = served.supervisor.upgrade('--workers', '1', '--', ...stream(...slow))
+  for (;;) {
+    const { generations } = (await served.supervisor.status()).json as unknown as SupervisorStatus
+    const giver = generations.find(({ worker, state }) => worker === 1 && state === 'draining')
+    const taker = generations.find(({ generation, worker }) => generation === 2 && worker === 0)
+    const left = giver?.sessions?.['stream'] ?? 0
+    if (left === 0 || left === CLIENTS || taker === undefined) continue
+    happens(giver!.pid!, taker.pid!)
+    break
+  }
+  const result = await upgrade
+  return { served, ...result }
+}
+
+const alive = ({ clients }: Load): number =>
+  clients.filter(({ socket }) => !socket.destroyed && !socket.readableEnded).length
+
+t.test('the one that goes is killed when some have gone: who has moved lives, who has not is counted', async (t) => {
+  const { served, exitCode, json } = await whileOneGoes(t, '60s', (giver) => process.kill(giver, 'SIGKILL'))
+  t.equal(exitCode, 0)
+  const [stays, goes] = json!.workers
+  t.match(stays, { outcome: 'committed', sessions: { moved: CLIENTS, dropped: 0 } })
+  const { moved, dropped } = goes!.sessions
+  t.ok(moved > 0 && dropped > 0, `${moved} moved, ${dropped} dropped`)
+  t.equal(moved + dropped, CLIENTS)
+  const lost = served.loads.splice(1, 1)[0] as Load
+  await until(
+    () => alive(lost) === moved,
+    () => `${moved} of its clients to be served, not ${alive(lost)}`,
+  )
+  for (const { socket } of lost.clients) socket.destroy()
+  await served.progress()
+  t.equal((await served.serving()).length, 1, 'it is not started again')
+  await served.finish()
+})
+
+t.test('the one that takes is killed when some have gone: the rest is served until the drain is over', async (t) => {
+  const drain = `${scaled(1_000)}ms`
+  const { served, exitCode, json } = await whileOneGoes(t, drain, (_, taker) => process.kill(taker, 'SIGKILL'))
+  t.equal(exitCode, 0)
+  const { moved, dropped } = json!.workers[1]!.sessions
+  t.ok(moved > 0 && moved < CLIENTS, `${moved} had moved`)
+  t.equal(dropped, CLIENTS, 'all are gone, with the one or the other')
+  t.ok(json?.reasons.some(({ reason }) => /^the worker that took them was killed by SIGKILL/.test(reason)))
+  for (const { clients } of served.loads.splice(0)) for (const { socket } of clients) socket.destroy()
+  await served.supervisor.child.line(/"generation":3.*"msg":"serving"/)
+  const fresh = await served.loadOn(0, 5)
+  t.match(await served.supervisor.upgrade(), { exitCode: 0, json: { sessions: { moved: 5 } } })
+  await fresh.progress()
   await served.finish()
 })
