@@ -1,16 +1,32 @@
 /** Results and status for people. */
-import type { UpgradeResult } from '../supervisor/result.js'
+import type { UpgradeResult, WorkerResult } from '../supervisor/result.js'
 import type { SupervisorStatus } from '../supervisor/status.js'
 import { formatMs } from './duration.js'
 
 const number = (value: number) => value.toLocaleString('en')
 
 export function formatResult(result: UpgradeResult): string {
-  const { id, outcome, serves, from, to, sessions, pauseMs, followed, reasons, phases, durationMs, draining } = result
+  const {
+    spread,
+    id,
+    outcome,
+    serves,
+    from,
+    to,
+    sessions,
+    pauseMs,
+    followed,
+    reasons,
+    phases,
+    durationMs,
+    draining,
+    workers,
+  } = result
   const after = {
     successor: '',
     predecessor: '; the predecessor serves on',
     nobody: '; nobody serves, and the release in force is started again',
+    both: '; some workers serve the new release, some the old',
   }[serves]
   const rows = [
     ['from', describeSide(from)],
@@ -20,9 +36,13 @@ export function formatResult(result: UpgradeResult): string {
       `${number(sessions.moved)} moved, ${number(sessions.drained)} drained, ${number(sessions.dropped)} dropped, ${number(sessions.refused)} refused`,
     ],
     ['pause', formatPause(pauseMs)],
+    ...(workers.length === 1 ? [] : workers.map(({ worker, ...row }) => [`worker ${worker}`, describeWorker(row)])),
     ...(followed.sessions === 0
       ? []
       : [['followed', `${number(followed.sessions)} after commit, pause ${formatPause(followed.pauseMs)}`]]),
+    ...(spread.sessions === 0
+      ? []
+      : [['spread', `${number(spread.sessions)} to new workers, pause ${formatPause(spread.pauseMs)}`]]),
     ...(draining.length === 0
       ? []
       : [
@@ -32,8 +52,9 @@ export function formatResult(result: UpgradeResult): string {
           ],
         ]),
     ['phases', phases.map(({ phase, durationMs: ms }) => `${phase} ${formatMs(ms)}`).join(', ')],
-    ...reasons.map(({ of, reason, count, kind, version }, index) => {
-      const what = [kind, version === undefined ? undefined : `version ${version}`].filter(Boolean).join(' ')
+    ...reasons.map(({ of, reason, count, kind, version, workers: whose }, index) => {
+      const where = whose === undefined ? undefined : `worker ${whose.join(', ')}`
+      const what = [kind, version === undefined ? undefined : `version ${version}`, where].filter(Boolean).join(' ')
       return [
         index === 0 ? 'reasons' : '',
         `${of}${count > 1 ? ` ×${number(count)}` : ''}${what === '' ? '' : ` (${what})`}: ${reason}`,
@@ -44,6 +65,13 @@ export function formatResult(result: UpgradeResult): string {
     `upgrade ${id} ${outcome}${after} (${formatMs(durationMs)})`,
     ...rows.map(([name, text]) => `  ${name.padEnd(9)} ${text}`),
   ].join('\n')
+}
+
+function describeWorker({ outcome, serves, sessions, pauseMs, to, from }: Omit<WorkerResult, 'worker'>): string {
+  const { pid } = serves === 'successor' ? to : from
+  const who = serves === 'nobody' ? 'nobody serves' : `the ${serves} serves${pid === null ? '' : `, pid ${pid}`}`
+  const moved = sessions.moved === 0 ? '' : `, ${number(sessions.moved)} moved`
+  return `${outcome}, ${who}${moved}${pauseMs === null ? '' : `, longest pause ${formatMs(pauseMs.max)}`}`
 }
 
 function formatPause(pause: UpgradeResult['pauseMs']): string {
@@ -57,8 +85,20 @@ function describeSide({ generation, release, node, pid }: UpgradeResult['from'])
 
 export function formatStatus(status: SupervisorStatus): string {
   const { generations, listeners, lastUpgrade, upgrades } = status
-  const heading = ['generation', 'state', 'release', 'node', 'pid', 'up', 'sessions', 'others']
+  const isOneOfMany = generations.some(({ worker }) => worker > 0)
+  const heading = [
+    ...(isOneOfMany ? ['worker'] : []),
+    'generation',
+    'state',
+    'release',
+    'node',
+    'pid',
+    'up',
+    'sessions',
+    'others',
+  ]
   const rows = generations.map((generation) => [
+    ...(isOneOfMany ? [String(generation.worker)] : []),
     String(generation.generation),
     generation.drainLeftMs === null
       ? generation.state

@@ -6,6 +6,7 @@ import { EXIT, HandoverError, messageOf } from '../errors.js'
 import { DEFAULT_NAME, type SupervisorStatus, type UpgradeResult } from '../supervisor/index.js'
 import { POLICIES, UNSETTLED } from '../supervisor/options.js'
 import { AnsweredError, request } from './client.js'
+import { parseCount } from './count.js'
 import { formatMs } from './duration.js'
 import { formatResult, formatStatus } from './format.js'
 import { type ProgramFlags, programOptions } from './program.js'
@@ -20,6 +21,7 @@ interface UpgradeFlags extends Flags, ProgramFlags {
   readonly node?: string
   readonly policy?: (typeof POLICIES)[number]
   readonly unsettled?: (typeof UNSETTLED)[number]
+  readonly workers?: number
 }
 
 const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
@@ -52,6 +54,10 @@ const ready = () =>
   )
 const settle = () => new Option('--settle <duration>', 'how long a program must live after that to be believed')
 const stopSignal = () => new Option('--stop-signal <signal>', 'what ends the server in order')
+const workers = () =>
+  new Option('--workers <n>', 'how many processes serve side by side, on the same listening sockets').argParser(
+    parseCount,
+  )
 
 let exitCode: number = EXIT.ok
 
@@ -83,6 +89,7 @@ named('run')
   .addOption(ready())
   .addOption(settle())
   .addOption(stopSignal())
+  .addOption(workers().default(1))
   .option('--ready-timeout <duration>', 'how long a runtime may take until it is ready', '30s')
   .option('--drain <duration>', 'how long what cannot move is served after an upgrade', '30s')
   .option('--check <duration>', 'how long a successor may take to answer an offer, while clients are served', '10s')
@@ -99,6 +106,7 @@ named('upgrade')
   .description('start the release as it is on disk now (or COMMAND) and move everything into it; waits for the end')
   .argument('[command...]', 'what to run from now on, behind --')
   .option('--node <path>', 'Node binary to run it with from now on')
+  .addOption(workers())
   .addOption(policy())
   .addOption(unsettled())
   .addOption(ready())
@@ -110,6 +118,7 @@ named('upgrade')
       ...programOptions(flags),
       ...(flags.policy === undefined ? {} : { policy: flags.policy }),
       ...(flags.unsettled === undefined ? {} : { unsettled: flags.unsettled }),
+      ...(flags.workers === undefined ? {} : { workers: flags.workers }),
       ...(command.length === 0 ? {} : { command, cwd: process.cwd() }),
     }
     const begun = performance.now()

@@ -21,6 +21,7 @@ export interface RunFlags extends ProgramFlags {
   readonly policy: (typeof POLICIES)[number]
   readonly unsettled: (typeof UNSETTLED)[number]
   readonly memoryLimit?: string
+  readonly workers: number
   readonly json?: boolean
 }
 
@@ -44,6 +45,7 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
     copyMs: parseDuration(flags.copy),
     policy: flags.policy,
     unsettled: flags.unsettled,
+    workers: flags.workers,
     ...(flags.memoryLimit === undefined ? {} : { memoryLimitBytes: parseSize(flags.memoryLimit) }),
     logger,
   })

@@ -7,7 +7,10 @@ import { CONTROL, type ControlMessage, type Fields, PROTOCOL_RANGE } from '../wi
 /** The supervisor says on which descriptor the channel is. */
 export const CHANNEL_VARIABLE = 'HANDOVER_CHANNEL'
 
-export type Told = Extract<ControlMessage, { kind: 'activate' | 'transfer' | 'retire' | 'ask' }>
+export type Told = Extract<
+  ControlMessage,
+  { kind: 'activate' | 'transfer' | 'retire' | 'ask' | 'group' | 'freeze' | 'give' }
+>
 
 export class Control {
   readonly #link: Link<typeof CONTROL>
@@ -37,13 +40,9 @@ export class Control {
         onTruncated: () => control.#truncated(),
         onEnd: (error) => control.#lose(error),
       })
-      control.#link.send('hello', {
-        protocol: PROTOCOL_RANGE,
-        pid: process.pid,
-        node: process.versions.node,
-        release,
-        retires: true,
-      })
+      const { pid, versions } = process
+      const can = { groups: true, retires: true }
+      control.#link.send('hello', { protocol: PROTOCOL_RANGE, pid, node: versions.node, release, ...can })
     })
     return { control, welcome }
   }
@@ -102,6 +101,9 @@ export class Control {
       case 'transfer':
       case 'retire':
       case 'ask':
+      case 'group':
+      case 'freeze':
+      case 'give':
         this.#onTold(message)
         return
     }

@@ -40,7 +40,7 @@ export class SessionCopy implements Copy, Follower {
   readonly #limits: CopyLimits
   readonly #report: () => void
   readonly #isMovable: boolean
-  readonly #convergence: Convergence
+  #convergence: Convergence
   readonly #unfollow: () => void = () => undefined
   readonly #plans: Plans
   readonly #frozen = new Frozen()
@@ -157,6 +157,10 @@ export class SessionCopy implements Copy, Follower {
         return this.#goneSome()
       }
     }
+  }
+
+  again(): void {
+    this.#convergence = new Convergence(this.#limits.copyMs)
   }
 
   *rest(): Iterable<Part> {
@@ -284,6 +288,8 @@ export class SessionCopy implements Copy, Follower {
   #noteUnsettled(count: number): void {
     const reason = `sessions change faster than they can be copied: ${count} were left to send after ${this.#limits.copyMs} ms or when more rounds did not help`
     if (this.#limits.unsettled === 'refuse') throw new Refusal([{ reason, count }])
+    // Once, however often it settles.
+    this.#notes.length = 0
     this.#notes.push({ reason: `${reason}; they were sent in the freeze`, count })
   }
 
@@ -327,14 +333,9 @@ export class SessionCopy implements Copy, Follower {
   }
 
   /** What the app closed while another was captured is left out: the number of its descriptor may be another file's by now. */
-  #still(
-    sockets: readonly Socket[],
-    records: SessionRecord[],
-    descriptors: number[],
-  ): { records: SessionRecord[]; descriptors: number[] } {
-    if (sockets.every((socket) => !socket.destroyed)) return { records, descriptors }
-    const isStill = (_: unknown, index: number) => !sockets[index]!.destroyed
+  #still(sockets: readonly Socket[], records: SessionRecord[], descriptors: number[]) {
     for (const socket of sockets) if (socket.destroyed) this.#leaveOut(socket)
+    const isStill = (_: unknown, index: number) => !sockets[index]!.destroyed
     return { records: records.filter(isStill), descriptors: descriptors.filter(isStill) }
   }
 

@@ -13,6 +13,7 @@ export function createFollowSink(
   transport: Transport,
   choiceOf: (kind: number) => Choice | undefined,
   onFollowed: (count: number) => void,
+  keepsIds = true,
 ): FollowSink {
   // Never live: a batch is small, and all of it is released in one turn.
   let parking: Parking | undefined
@@ -66,7 +67,8 @@ export function createFollowSink(
       transport.adopt(descriptor, described, own),
     )
     try {
-      restoreSession(sessions, kind, choice, socket, [id, state, checksum])
+      // Of a process whose ids may be the same as ours, or a third one's: it gets a new one.
+      restoreSession(sessions, kind, choice, socket, [keepsIds ? id : sessions.nextId, state, checksum])
     } catch (error) {
       discard(socket)
       throw error

@@ -47,6 +47,7 @@ export class Following implements FollowSource, Follower {
   readonly #transport: Transport
   readonly #accept: Accept
   readonly #mayOpen: () => boolean
+  readonly #takesMore: boolean
   readonly #frozen = new Frozen()
   readonly #left = new Map<Socket, Left>()
   /** Those to be tried in this round. */
@@ -69,6 +70,7 @@ export class Following implements FollowSource, Follower {
   /**
    * @param stays why sessions could not move at the freeze.
    * @param mayOpen whether there are connections here that may become sessions.
+   * @param most so many, and none that is opened from now on; all, if it is not said.
    */
   constructor(
     sessions: Sessions,
@@ -76,7 +78,9 @@ export class Following implements FollowSource, Follower {
     accept: Accept,
     stays: ReadonlyMap<Socket, Stay>,
     mayOpen: () => boolean = () => false,
+    most?: number,
   ) {
+    this.#takesMore = most === undefined
     this.#mayOpen = mayOpen
     this.#sessions = sessions
     this.#transport = transport
@@ -86,7 +90,7 @@ export class Following implements FollowSource, Follower {
       const choice = this.#choiceOf(kind)
       if (choice === undefined) continue
       for (const [socket, entry] of kind.entries) {
-        if (socket.destroyed) continue
+        if (socket.destroyed || this.#left.size === most) continue
         const stay = stays.get(socket)
         this.#left.set(socket, { kind, entry, choice, stay, isRefused: false })
         if (stay === undefined) this.#round.add(socket)
@@ -98,6 +102,11 @@ export class Following implements FollowSource, Follower {
   /** Some have not been tried yet. Later attempts are for who was refused. */
   get isUnderWay(): boolean {
     return this.#isFirstRound && this.#ended === undefined && this.#left.size > 0
+  }
+
+  /** Some are to be tried at once. */
+  get isTrying(): boolean {
+    return this.#round.size > 0 && this.#ended === undefined
   }
 
   get size(): number {
@@ -246,7 +255,7 @@ export class Following implements FollowSource, Follower {
   /** Something that came with an earlier connection: a handshake has ended, an upgrade was asked for. */
   opened(kind: Kind, socket: Socket, entry: Entry): void {
     const choice = this.#choiceOf(kind)
-    if (choice === undefined || this.#ended !== undefined) return
+    if (choice === undefined || this.#ended !== undefined || !this.#takesMore) return
     this.#left.set(socket, { kind, entry, choice, stay: undefined, isRefused: false })
     this.onOpened(socket)
     this.#tryNow([socket])

@@ -26,7 +26,7 @@ export async function joinWith(transport: Transport, options: JoinOptions): Prom
     )
   releaseListeners(Number(channel))
   const { control, welcome } = await Control.connect(Number(channel), options.release ?? defaultRelease())
-  return new JoinedRuntime(control, welcome.generation, transport, options.logger)
+  return new JoinedRuntime(control, welcome.generation, transport, options.logger, welcome.worker)
 }
 
 /** The first descriptor after the standard streams: SD_LISTEN_FDS_START. */

@@ -7,7 +7,8 @@ import { type HeldListener, listenHeld, unsupported } from '../sys/node-internal
 import { clearStale } from '../sys/unix-path.js'
 import type { Drainer } from './adapter.js'
 import { apart } from './apart.js'
-import { DEFAULT_BACKLOG } from './listen-options.js'
+import type { Control } from './control.js'
+import { type AskedSocket, askedOf, checkPort, DEFAULT_BACKLOG } from './listen-options.js'
 import { checkName } from './sessions.js'
 import type { ListenOptions } from './types.js'
 
@@ -43,6 +44,25 @@ export class Listeners {
       this.#names.delete(name)
       throw error
     }
+  }
+
+  /** On the supervisor's socket, if there is one. @throws HandoverError HANDOVER_LISTEN_REFUSED, HANDOVER_USAGE */
+  async listen(control: Control | undefined, server: Server, options: ListenOptions): Promise<void> {
+    const asked = askedOf(options)
+    await this.claim(options.name, async () => {
+      if (control === undefined) return this.listenAlone(server, options)
+      await this.listenOn(server, options, await control.listen(asked))
+    })
+  }
+
+  /** False without a supervisor. @throws HandoverError HANDOVER_LISTEN_REFUSED, HANDOVER_USAGE */
+  async keep(control: Control | undefined, asked: AskedSocket, hold: (fd: number) => Endpoint): Promise<boolean> {
+    checkPort(asked.name, asked.port)
+    return this.claim(asked.name, async () => {
+      if (control === undefined) return false
+      await this.holdOn(asked.name, await control.listen(asked), hold)
+      return true
+    })
   }
 
   /** Listens without a supervisor. */

@@ -2,19 +2,23 @@
 import type { Server, Socket } from 'node:net'
 import { HandoverError, messageOf } from '../errors.js'
 import type { Logger } from '../logger.js'
+import { Ballot } from '../sys/ballot.js'
+import { closeAll } from '../sys/channel.js'
 import { nowMs } from '../sys/clock.js'
 import { Link } from '../sys/link.js'
 import { Fence } from '../transfer/fence.js'
 import { Predecessor } from '../transfer/predecessor.js'
 import { Successor } from '../transfer/successor.js'
-import type { Ending, Pause } from '../transfer/types.js'
+import type { Ending, Pause, Sink, Source } from '../transfer/types.js'
 import { type CONTROL, type Fields, TRANSFER } from '../wire/messages.js'
 import type { Drainer, Host } from './adapter.js'
 import type { Control, Told } from './control.js'
 import { type DrainOptions, drain } from './drain.js'
 import type { Following } from './follow.js'
+import { Gives } from './give.js'
+import { ControlGroup } from './group.js'
 import { HookList } from './hooks.js'
-import { type AskedSocket, askedOf, checkPort } from './listen-options.js'
+import type { AskedSocket } from './listen-options.js'
 import { type Endpoint, Listeners } from './listeners.js'
 import { allOf, sessionsThatStay, stayOf, whyNotRetire } from './retire.js'
 import { Sessions } from './sessions.js'
@@ -22,8 +26,8 @@ import { createSink } from './sink.js'
 import { createSource } from './source.js'
 import { States } from './states.js'
 import type { Transport } from './transport.js'
-import type { Hooks, ListenOptions, SessionDefinition, SessionKind, StateDefinition } from './types.js'
-import { readableVersions } from './versions.js'
+import type { Hooks, ListenOptions, SessionDefinition, SessionKind, StateDefinition, Worker } from './types.js'
+import { readables } from './versions.js'
 
 type TransferFields = Fields<typeof CONTROL, 'transfer'>
 
@@ -32,6 +36,7 @@ const UNASKED = 0
 
 export class JoinedRuntime implements Host {
   readonly generation: number
+  readonly worker: Worker
   readonly #control: Control | undefined
   readonly #transport: Transport
   readonly #logger: Logger | undefined
@@ -47,14 +52,37 @@ export class JoinedRuntime implements Host {
   /** The transfer into this process, until nothing follows in it any more; and how many sessions have. */
   #intake: Successor | undefined
   #followed = 0
+  /** A transfer from here is under way. */
+  #isGivingAway = false
+  /** With other processes that serve, beside the transfers. */
+  readonly #gives: Gives
+  /** That of the transfer that comes, or is under way. */
+  #group: ControlGroup | undefined
 
   /** @param control undefined: stands alone. */
-  constructor(control: Control | undefined, generation: number, transport: Transport, logger: Logger | undefined) {
+  constructor(
+    control: Control | undefined,
+    generation: number,
+    transport: Transport,
+    logger: Logger | undefined,
+    worker: Worker = { index: 0, count: 1 },
+  ) {
     this.#control = control
     this.generation = generation
+    this.worker = Object.freeze(worker)
     this.#transport = transport
     this.#logger = logger
     this.#sessions = new Sessions(transport)
+    this.#gives = new Gives({
+      sessions: this.#sessions,
+      transport,
+      offer: () => this.#source().offer(),
+      sink: (onFollowed) => this.#sink(onFollowed, false),
+      onLeave: (following, drainMs) => this.#departs(following, drainMs),
+      onMoved: (socket) => this.#listeners.connections.delete(socket),
+      onGiven: (given) => control?.send('given', given),
+      mayOpen: () => this.#mayOpen,
+    })
     control?.handle(
       (message) => this.#onTold(message),
       () => this.#onTruncated(),
@@ -110,22 +138,12 @@ export class JoinedRuntime implements Host {
 
   async listen(server: Server, options: ListenOptions): Promise<void> {
     this.#mustBeDeclaring(`listener "${options.name}"`)
-    const asked = askedOf(options)
-    await this.#listeners.claim(options.name, async () => {
-      if (this.#control === undefined) return this.#listeners.listenAlone(server, options)
-      await this.#listeners.listenOn(server, options, await this.#control.listen(asked))
-    })
+    await this.#listeners.listen(this.#control, server, options)
   }
 
   async keepSocket(asked: AskedSocket, hold: (descriptor: number) => Endpoint): Promise<boolean> {
-    const { name } = asked
-    this.#mustBeDeclaring(`socket "${name}"`)
-    checkPort(name, asked.port)
-    return this.#listeners.claim(name, async () => {
-      if (this.#control === undefined) return false
-      await this.#listeners.holdOn(name, await this.#control.listen(asked), hold)
-      return true
-    })
+    this.#mustBeDeclaring(`socket "${asked.name}"`)
+    return this.#listeners.keep(this.#control, asked, hold)
   }
 
   async ready(): Promise<void> {
@@ -142,15 +160,10 @@ export class JoinedRuntime implements Host {
     const unsupported = this.#transport.unsupported()
     if (unsupported !== undefined)
       this.#logger?.warn({ missing: unsupported }, 'sessions cannot move on this Node; they will be drained')
+    const { kinds } = this.#sessions
     this.#control.send('ready', {
-      sessions: [...this.#sessions.kinds.values()].map(({ name, definition }) => ({
-        name,
-        reads: readableVersions(definition),
-      })),
-      states: [...this.#states.definitions].map(([name, definition]) => ({
-        name,
-        reads: readableVersions(definition),
-      })),
+      sessions: readables([...kinds.values()].map(({ name, definition }) => [name, definition])),
+      states: readables(this.#states.definitions),
     })
     return serving
   }
@@ -177,11 +190,24 @@ export class JoinedRuntime implements Host {
       case 'retire':
         this.#retireAlone(message.fields)
         return
+      case 'group':
+        this.#join(message.fields.group, message.descriptors as [number, number])
+        return
+      case 'give':
+        this.#gives.begin(
+          message.fields,
+          message.descriptors[0] as number,
+          this.#phase === 'serving' && !this.#isGivingAway,
+        )
+        return
+      case 'freeze':
+        if (this.#group?.number === message.fields.group) this.#group.release()
+        return
     }
   }
 
   async #answer({ request, settled }: Fields<typeof CONTROL, 'ask'>): Promise<void> {
-    if (settled) await this.#intake?.settled
+    if (settled) await Promise.all([this.#intake?.settled, this.#gives.settled()])
     this.#say(request)
   }
 
@@ -189,40 +215,84 @@ export class JoinedRuntime implements Host {
     this.#control?.send('status', {
       request,
       sessions: [...this.#sessions.kinds.values()].map(({ name, size }) => ({ name, count: size })),
-      unregistered: this.#countUnregistered(),
+      unregistered: this.#sessions.countOthers(this.#listeners.connections),
       followed: this.#followed,
       following: this.#left?.isUnderWay ?? false,
     })
   }
 
-  #transfer(fields: TransferFields, [channel, pidfd, token]: [number, number, number]): void {
+  #join(number: number, [box, bell]: [number, number]): void {
+    this.#group?.close()
+    this.#group = new ControlGroup(number, new Ballot(box, bell), this.#control as Control)
+  }
+
+  #transfer(fields: TransferFields, descriptors: [number, number, number]): void {
+    const group = fields.group === undefined ? undefined : this.#group
+    if (fields.group !== group?.number) {
+      // Its ballot did not fit into this process: alone it must not commit.
+      closeAll(descriptors)
+      this.#onTruncated()
+      return
+    }
+    const [channel, pidfd, token] = descriptors
     const fence = new Fence(pidfd, token)
     const onEnding = (ending: Ending) => this.#onEnding(fields, ending)
     if (fields.side === 'predecessor') {
       this.#intake?.finish()
-      const source = createSource(this.#sessions, this.#states, this.#transport, {
-        hooks: this.#hooks,
-        onHandedOver: (moved, left) => this.#retire(moved, left),
-        report: () => this.#say(UNASKED),
-        mayOpen: () => this.#listeners.connections.size > 0,
-      })
-      new Predecessor(new Link(channel, TRANSFER, 'successor'), fence, source, fields, onEnding).start()
+      this.#gives.finish()
+      this.#isGivingAway = true
+      const source = this.#source()
+      new Predecessor(new Link(channel, TRANSFER, 'successor'), fence, source, fields, onEnding, group).start()
     } else {
-      const sink = createSink(
-        this.#sessions,
-        this.#states,
-        this.#transport,
-        () => this.#goLive(),
-        (count) => {
-          this.#followed += count
-        },
-      )
+      const sink = this.#sink(() => undefined, true)
       this.#intake = new Successor(new Link(channel, TRANSFER, 'predecessor'), fence, sink, fields, onEnding)
       this.#intake.start()
     }
   }
 
+  #source(): Source {
+    return createSource(this.#sessions, this.#states, this.#transport, {
+      hooks: this.#hooks,
+      onHandedOver: (moved, left) => this.#retire(moved, left),
+      report: () => this.#say(UNASKED),
+      mayOpen: () => this.#mayOpen,
+    })
+  }
+
+  #sink(onFollowed: (count: number) => void, keepsIds: boolean): Sink {
+    const count = (more: number) => {
+      this.#followed += more
+      onFollowed(more)
+    }
+    return createSink(this.#sessions, this.#states, this.#transport, () => this.#goLive(), count, keepsIds)
+  }
+
+  get #mayOpen(): boolean {
+    return this.#listeners.connections.size > 0
+  }
+
+  /** Others serve in its place; what is here goes to one of them. Throws Refusal. */
+  #departs(following: Following, drainMs: number): void {
+    try {
+      this.#hooks.freeze()
+    } catch (error) {
+      this.#hooks.thaw()
+      following.end('it stays')
+      this.#sessions.follower = undefined
+      throw error
+    }
+    this.#intake?.finish()
+    this.#gives.finishTaking()
+    this.#retire([], following)
+    this.#control?.send('committed', { moved: 0, phases: [], left: following.size })
+    void this.#drain(drainMs)
+  }
+
   #onEnding(fields: TransferFields, ending: Ending): void {
+    if (fields.side === 'predecessor') {
+      this.#leave()
+      this.#isGivingAway = false
+    }
     switch (ending.outcome) {
       case 'active':
         // It holds what it has built, and would for as long as this process serves.
@@ -245,6 +315,11 @@ export class JoinedRuntime implements Host {
         this.#logger?.warn({ reasons: ending.reasons }, 'transfer aborted')
         this.#control?.send('aborted', { side: fields.side, ...ending })
     }
+  }
+
+  #leave(): void {
+    this.#group?.close()
+    this.#group = undefined
   }
 
   #serve(sessions: number, pauseMs: Pause | null): void {
@@ -304,13 +379,6 @@ export class JoinedRuntime implements Host {
     this.#control?.send('drained', drained)
   }
 
-  /** Said in the freeze too: no array of thousands is made for it. */
-  #countUnregistered(): number {
-    let count = 0
-    for (const socket of this.#listeners.connections) if (this.#sessions.kindOf(socket) === undefined) count++
-    return count
-  }
-
   /** To end the channel for this would be the end of all that is served here. */
   #onTruncated(): void {
     const side = this.#phase === 'serving' ? 'predecessor' : 'successor'
@@ -322,6 +390,7 @@ export class JoinedRuntime implements Host {
 
   #onLost(error: HandoverError | undefined): void {
     // The supervisor may die at any time: sessions and listeners go on.
+    this.#group?.lose()
     this.#logger?.warn({ error: error?.message }, 'the supervisor is gone')
   }
 }

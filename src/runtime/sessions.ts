@@ -187,6 +187,13 @@ export class Sessions {
     return true
   }
 
+  /** How many of these are no sessions. Said in the freeze too: no array of thousands is made for it. */
+  countOthers(sockets: Iterable<Socket>): number {
+    let count = 0
+    for (const socket of sockets) if (this.kindOf(socket) === undefined) count++
+    return count
+  }
+
   kindOf(socket: Socket): Kind | undefined {
     for (const kind of this.kinds.values()) if (kind.entries.has(socket)) return kind
     return undefined

@@ -24,6 +24,7 @@ interface Held {
 /**
  * @param onActive called when every session is live.
  * @param onFollowed called with the size of each batch that has followed.
+ * @param keepsIds ids of what follows name no other session here.
  */
 export function createSink(
   sessions: Sessions,
@@ -31,6 +32,7 @@ export function createSink(
   transport: Transport,
   onActive: () => void,
   onFollowed: (count: number) => void = () => undefined,
+  keepsIds = true,
 ): Sink {
   /** By id, in the order they came. */
   const held = new Map<number, Held>()
@@ -170,7 +172,7 @@ export function createSink(
       for (const kind of sessions.kinds.values()) kind.entries.clear()
     },
 
-    follow: (choiceOf) => createFollowSink(sessions, transport, choiceOf, onFollowed),
+    follow: (choiceOf) => createFollowSink(sessions, transport, choiceOf, onFollowed, keepsIds),
   }
 
   function restore(id: number, one: Held, bytes: Uint8Array, checksum: number): void {

@@ -144,11 +144,20 @@ export interface ListenOnPath extends AnyListenOptions {
 
 export type ListenOptions = ListenOnPort | ListenOnPath
 
+/** The same in the next generation's process that takes over from this one. */
+export interface Worker {
+  /** From 0. */
+  readonly index: number
+  readonly count: number
+}
+
 export interface Runtime {
   /** True under a supervisor; false when it stands alone (everything works, nothing moves). */
   readonly supervised: boolean
   /** 1 for the first process a supervisor started, counting every start; 1 when it stands alone. */
   readonly generation: number
+  /** Which of the processes that serve side by side this one is; one of one when it stands alone. */
+  readonly worker: Worker
   /** Aborted at the instant this process has handed over: stop timers, leave the sessions alone. */
   readonly retired: AbortSignal
   /** Declares a session kind. Before `ready`. */

@@ -35,6 +35,11 @@ export function readableVersions({ version, upgrade = {} }: Versioned): number[]
   return walk(version, (from) => upgrade[from - 1] !== undefined)
 }
 
+/** By name, as a runtime says them. */
+export function readables(definitions: Iterable<readonly [string, Versioned]>): { name: string; reads: number[] }[] {
+  return Array.from(definitions, ([name, definition]) => ({ name, reads: readableVersions(definition) }))
+}
+
 /** The versions that can be written: the own one and those to which every downgrade step is there. Newest first. */
 export function writableVersions({ version, downgrade = {} }: Versioned): number[] {
   return walk(version, (from) => downgrade[from] !== undefined)

@@ -1,32 +1,38 @@
-/** Keeps the account of one upgrade: what became of whom and why, how long it took. Its sum is the result. */
+/** Keeps the account of one pair: what became of whom and why, how long it took. Its sum is the worker's part of the result. */
 import { nowMs } from '../sys/clock.js'
 import type { ReasonFields } from '../wire/fields.js'
 import type { Facts } from './facts.js'
-import type { Draining, Outcome, PhaseDuration, Reason, Serves, Side, UpgradeResult } from './result.js'
+import type { Outcome, PhaseDuration, Reason, WorkerResult } from './result.js'
 
-/** How things stand at the instant an upgrade is decided: later ones change them, while this one drains. */
-export interface Decision {
-  readonly serves: Serves
-  readonly from: Side
-  readonly to: Side
-  readonly listeners: UpgradeResult['listeners']
-  readonly draining: readonly Draining[]
+/** How things stand at the instant a pair is decided: later upgrades change them, while this one drains. */
+export type Decision = Pick<WorkerResult, 'serves' | 'from' | 'to'>
+
+export interface PairResult extends Omit<WorkerResult, 'worker'> {
+  readonly reasons: readonly Reason[]
+  readonly phases: readonly PhaseDuration[]
+  /** It ended because another one had failed: it has no reasons of its own. */
+  readonly isOverruled: boolean
 }
 
 export class Account {
-  readonly #startedAt = new Date().toISOString()
-  readonly #startedAtMs = nowMs()
   readonly #reasons: Reason[] = []
   readonly #spent: PhaseDuration[] = []
-  #refused = false
   #drained = 0
   #dropped = 0
   /** Where only the successor can say it. */
   #followed = 0
+  #isOverruled = false
+  #isRefused = false
 
   /** It stands in the way of the whole. */
   fail(reason: string): void {
     this.note(reason)
+  }
+
+  /** An expected end, before anything has moved. */
+  refuse(reasons: readonly string[]): void {
+    this.#isRefused = true
+    for (const reason of reasons) this.fail(reason)
   }
 
   /** It has to be known, and stood in nobody's way. */
@@ -34,10 +40,9 @@ export class Account {
     this.#reasons.push({ of: 'upgrade', reason, count: 1 })
   }
 
-  /** An expected end, before anything has moved. */
-  refuse(reasons: readonly string[]): void {
-    this.#refused = true
-    for (const reason of reasons) this.fail(reason)
+  /** It was ended for another's sake: what its sides make of that is no reason. */
+  overrule(): void {
+    this.#isOverruled = true
   }
 
   drop(reason: string, count: number): void {
@@ -63,12 +68,12 @@ export class Account {
     return (active?.sessions ?? committed?.moved ?? 0) + (drained?.followed?.sessions ?? this.#followed)
   }
 
-  result(id: number, { active, committed, drained, abortedBy }: Facts, decision: Decision): UpgradeResult {
+  result({ active, committed, drained, abortedBy }: Facts, { serves, from, to }: Decision): PairResult {
     const aborted = active === undefined ? (abortedBy.predecessor ?? abortedBy.successor) : undefined
-    const undone: Outcome = this.#refused ? 'refused' : (aborted?.outcome ?? 'failed')
-    const refusals = [...(committed?.reasons ?? []), ...(aborted?.reasons ?? [])].map(
-      (reason): Reason => ({ of: wordFor(reason), ...defined(reason) }),
-    )
+    const isWithdrawn = active === undefined && (this.#isOverruled || (aborted !== undefined && isOverruled(aborted)))
+    const undone: Outcome = this.#isRefused ? 'refused' : (aborted?.outcome ?? 'failed')
+    const said = isWithdrawn ? [] : [...(committed?.reasons ?? []), ...(aborted?.reasons ?? [])]
+    const refusals = said.map((reason): Reason => ({ of: wordFor(reason), ...defined(reason) }))
     // Its reasons for those that ended come first, and count as many as it says have ended.
     let ended = drained?.drained ?? 0
     const drains = (drained?.reasons ?? []).map((reason): Reason => {
@@ -79,13 +84,11 @@ export class Account {
     const forced = (drained?.forced ?? []).map((reason): Reason => ({ of: 'forced', ...defined(reason) }))
     const [spawn, ...later] = this.#spent
     return {
-      id,
       outcome: active !== undefined ? 'committed' : undone,
-      serves: decision.serves,
-      startedAt: this.#startedAt,
-      durationMs: nowMs() - this.#startedAtMs,
-      from: decision.from,
-      to: decision.to,
+      isOverruled: isWithdrawn,
+      serves,
+      from,
+      to,
       sessions: {
         moved: active === undefined ? 0 : this.moved({ active, committed, drained }),
         drained: this.#drained + (drained?.drained ?? 0),
@@ -96,10 +99,13 @@ export class Account {
       pauseMs: active?.pauseMs ?? aborted?.pauseMs ?? null,
       followed: drained?.followed ?? { sessions: this.#followed, pauseMs: null },
       phases: [...(spawn === undefined ? [] : [spawn]), ...(committed?.phases ?? aborted?.phases ?? []), ...later],
-      listeners: decision.listeners,
-      draining: decision.draining,
     }
   }
+}
+
+/** A predecessor that others have overruled says it without a reason. */
+export function isOverruled({ outcome, reasons }: { outcome: string; reasons: readonly unknown[] }): boolean {
+  return outcome === 'failed' && reasons.length === 0
 }
 
 function wordFor({ kind, held }: ReasonFields): Reason['of'] {

@@ -1,6 +1,6 @@
 /** The admin socket's protocol: one request, then events and one answer, each a line of JSON. */
 import * as v from 'valibot'
-import { POLICIES, UNSETTLED } from './options.js'
+import { MAX_WORKERS, POLICIES, UNSETTLED } from './options.js'
 import type { ReadyWhen } from './readiness.js'
 
 const path = v.pipe(v.string(), v.minLength(1), v.maxLength(4096))
@@ -23,6 +23,7 @@ export const requestSchema = v.variant('verb', [
     ready: v.optional(readyWhen),
     settleMs: v.optional(v.number()),
     stopSignal: v.optional(stopSignal),
+    workers: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_WORKERS))),
   }),
 ])
 export type AdminRequest = v.InferOutput<typeof requestSchema>

@@ -152,6 +152,7 @@ const changeSchema = v.object({
 const optionsSchema = v.object({
   policy: v.exactOptional(v.picklist(POLICIES)),
   unsettled: v.exactOptional(v.picklist(UNSETTLED)),
+  workers: v.exactOptional(v.number()),
 })
 
 function isSameFile(descriptor: number, path: string): boolean {

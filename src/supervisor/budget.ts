@@ -38,18 +38,20 @@ export function shortages(need: MemoryNeed, memoryLimitBytes: number, bounds: re
     )
 }
 
-/** Measures; undefined when the kernel does not say how large one of the two is. */
+/** Measures, by pids; undefined when the kernel does not say how large one of the two sides is. */
 export async function memoryShortages(
-  predecessor: number,
-  successor: number,
+  predecessors: readonly number[],
+  successors: readonly number[],
   others: readonly number[],
   memoryLimitBytes: number,
 ): Promise<string[] | undefined> {
-  const [predecessorBytes, successorBytes, ...rest] = await Promise.all(
-    [predecessor, successor, ...others].map((pid) => proportionalBytes(pid)),
+  const [before, after, rest] = await Promise.all(
+    [predecessors, successors, others].map((pids) => Promise.all(pids.map((pid) => proportionalBytes(pid)))),
   )
-  if (predecessorBytes === undefined || successorBytes === undefined) return undefined
-  const othersBytes = rest.reduce<number>((sum, bytes) => sum + (bytes ?? 0), 0)
+  const sumOf = (sizes: readonly (number | undefined)[] = []) =>
+    sizes.reduce<number>((sum, bytes) => sum + (bytes ?? 0), 0)
+  if ([...(before ?? []), ...(after ?? [])].includes(undefined)) return undefined
+  const [predecessorBytes, successorBytes, othersBytes] = [sumOf(before), sumOf(after), sumOf(rest)]
   return shortages({ predecessorBytes, successorBytes, othersBytes }, memoryLimitBytes, await memoryBounds())
 }
 

@@ -12,6 +12,8 @@ export interface DrainContext {
   /** The predecessor has accepted on these. */
   readonly ports: ReadonlySet<number>
   isStopped(): boolean
+  /** What has come to the successor of what had stayed behind, should the predecessor not say it. Default: it is asked. */
+  followed?(): Promise<number>
 }
 
 /** Resolves when the predecessor is gone. */
@@ -21,7 +23,7 @@ export async function drain(
   facts: Facts,
   account: Account,
   { drainMs, checkMs }: Settings,
-  { isLossNoted, ports, isStopped }: DrainContext,
+  { isLossNoted, ports, isStopped, followed }: DrainContext,
 ): Promise<void> {
   const begunMs = nowMs()
   if (!predecessor.joins) {
@@ -49,23 +51,23 @@ export async function drain(
     )
     const why = isStopped() ? 'was stopped with the supervisor' : ending
     account.drop(`the predecessor ${why}: connections that were not sessions are gone`, left ?? 1)
-    await countFollowed(successor, facts, account, checkMs, why)
+    // A batch may lie in its channel still, unread.
+    const ask = async () => (await successor.ask(checkMs, true))?.followed ?? 0
+    await countFollowed(facts, account, followed ?? ask, why)
   }
   account.spend('drain', begunMs)
 }
 
 /** What had stayed behind is gone with the predecessor, but for what the successor says has come. */
 async function countFollowed(
-  successor: Generation,
   { committed }: Facts,
   account: Account,
-  checkMs: number,
+  ask: () => Promise<number>,
   why: string,
 ): Promise<void> {
   const left = committed?.left ?? 0
   if (left === 0) return
-  // A batch may lie in its channel still, unread.
-  const followed = (await successor.ask(checkMs, true))?.followed ?? 0
+  const followed = await ask()
   account.follow(followed)
   account.drop(`the predecessor ${why}: sessions that had not followed are gone`, Math.max(0, left - followed))
 }

@@ -1,5 +1,6 @@
 /** What the two sides of an upgrade have said. Kept as it comes in, whatever is being waited for: "drained" may overtake "active". */
-import type { Generation, GenerationEvents } from './generation.js'
+import type { Generation } from './generation.js'
+import type { GenerationEvents } from './process-words.js'
 
 type Said<K extends keyof GenerationEvents> = GenerationEvents[K][0]
 type Aborted = NonNullable<Said<'aborted'>>
@@ -9,6 +10,9 @@ export class Facts {
   active: Said<'active'> | undefined
   committed: Said<'committed'> | undefined
   drained: Said<'drained'> | undefined
+  /** Numbers of the groups in which the predecessor has said so. */
+  settled: number | undefined
+  voted: number | undefined
   abortedBy: { predecessor?: Aborted; successor?: Aborted } = {}
   readonly #undo: (() => void)[] = []
   readonly #waiting = new Set<() => void>()
@@ -18,6 +22,8 @@ export class Facts {
     this.#follow(successor, 'active', (said) => (this.active = said))
     this.#follow(predecessor, 'committed', (said) => (this.committed = said))
     this.#follow(predecessor, 'drained', (said) => (this.drained = said))
+    this.#follow(predecessor, 'settled', (group) => (this.settled = group))
+    this.#follow(predecessor, 'voted', (group) => (this.voted = group))
     // A successor that serves may be the predecessor of the next upgrade, while this one drains.
     for (const generation of [predecessor, successor])
       this.#follow(generation, 'aborted', (said) => {
@@ -41,6 +47,11 @@ export class Facts {
     clearTimeout(timer)
     this.#waiting.delete(look)
     return held || holds()
+  }
+
+  /** Something has come that is not among these. */
+  look(): void {
+    for (const look of this.#waiting) look()
   }
 
   close(): void {

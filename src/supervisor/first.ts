@@ -32,12 +32,12 @@ export async function startFirst(
   const active = new Promise<void>((resolve) => {
     generation.once('active', (said) => {
       serves = true
-      listeners.commit(generation.number, said.listeners)
+      listeners.commit(generation.start, said.listeners, generation.worker)
       resolve()
     })
   })
   await Promise.race([active, once(generation, 'exit')])
   clearTimeout(timer)
-  if (!serves) listeners.abort(generation.number)
+  if (!serves) listeners.abort(generation.start)
   return serves
 }

@@ -1,34 +1,22 @@
-/** One start of a release: its processes, its channel, what it has said. Knows nothing of the others. */
+/** One process of a release, or a program of several: its channel, what it has said. Knows nothing of the others. */
 import { EventEmitter, once } from 'node:events'
 import { messageOf } from '../errors.js'
 import { binding } from '../sys/binding.js'
 import { nowMs } from '../sys/clock.js'
 import { Link } from '../sys/link.js'
-import { CONTROL, type ControlMessage, type Fields, PROTOCOL_RANGE, PROTOCOL_VERSION } from '../wire/messages.js'
+import { CONTROL, type ControlMessage, PROTOCOL_RANGE, PROTOCOL_VERSION } from '../wire/messages.js'
 import { type Notification, NotifySocket } from './notify.js'
+import type { GenerationEvents, GenerationState, Identity, Said, Status } from './process-words.js'
 import { Processes } from './processes.js'
 import { Readiness } from './readiness.js'
 import { describeRelease, type PassedListener, programEnvironment, programOf, type Release } from './release.js'
 import type { Side } from './result.js'
 
-export type GenerationState = 'starting' | 'ready' | 'serving' | 'draining' | 'gone'
-
-type Said<K extends ControlMessage['kind']> = Fields<typeof CONTROL, K>
-export type Status = Said<'status'>
-
-export interface GenerationEvents {
-  listen: [Said<'listen'>]
-  ready: []
-  active: [Said<'active'>]
-  committed: [Said<'committed'>]
-  aborted: [Said<'aborted'>]
-  drained: [Said<'drained'>]
-  /** The process has exited; always the last event. */
-  exit: []
-}
-
 export class Generation extends EventEmitter<GenerationEvents> {
   readonly number: number
+  /** Which of those that serve side by side, from 0. */
+  readonly worker: number
+  readonly start: number
   readonly release: Release
   readonly startedAtMs = nowMs()
   state: GenerationState = 'starting'
@@ -51,15 +39,17 @@ export class Generation extends EventEmitter<GenerationEvents> {
   #notify: NotifySocket | undefined
   #readiness: Readiness | undefined
   readonly #role: 'first' | 'successor'
+  readonly #workers: number
   readonly #answers = new Map<number, (status: Status) => void>()
   #pid: number | undefined
   #hello: Said<'hello'> | undefined
   #nextRequest = 1
   #isToldToStop = false
+  #states: readonly string[] = []
 
   /** Throws what this process lacks: descriptors. A program that cannot be started is gone in the next turn. */
   constructor(
-    number: number,
+    { number, worker, workers, start }: Identity,
     release: Release,
     role: 'first' | 'successor',
     listeners: readonly PassedListener[] = [],
@@ -68,6 +58,9 @@ export class Generation extends EventEmitter<GenerationEvents> {
     // Each request that waits for an answer waits for the end, too; there is no bound of ten to either.
     this.setMaxListeners(0)
     this.number = number
+    this.worker = worker
+    this.start = start
+    this.#workers = workers
     this.release = release
     this.#role = role
     const when = release.ready ?? 'auto'
@@ -171,6 +164,16 @@ export class Generation extends EventEmitter<GenerationEvents> {
   drains(untilMs: number): void {
     this.drainUntilMs = untilMs
     if (this.alive) this.state = 'draining'
+  }
+
+  /** Names of the shared state it has. */
+  get states(): readonly string[] {
+    return this.#states
+  }
+
+  /** It knows how several commit together, and how sessions go from one to another. */
+  get canGroup(): boolean {
+    return this.#hello?.groups === true
   }
 
   /** For the other side of a transfer. Stays this object's. */
@@ -281,6 +284,7 @@ export class Generation extends EventEmitter<GenerationEvents> {
         return
       case 'ready':
         if (this.state === 'starting') this.state = 'ready'
+        this.#states = message.fields.states.map(({ name }) => name)
         this.emit('ready')
         return
       case 'active':
@@ -296,6 +300,13 @@ export class Generation extends EventEmitter<GenerationEvents> {
         return
       case 'drained':
         this.emit('drained', message.fields)
+        return
+      case 'settled':
+      case 'voted':
+        this.emit(message.kind, message.fields.group)
+        return
+      case 'given':
+        this.emit('given', message.fields)
         return
       case 'status':
         this.lastStatus = message.fields
@@ -320,7 +331,12 @@ export class Generation extends EventEmitter<GenerationEvents> {
     }
     this.#hello = hello
     this.#readiness?.close()
-    this.send('welcome', { protocol: Math.min(max, PROTOCOL_VERSION), generation: this.number, role: this.#role })
+    this.send('welcome', {
+      protocol: Math.min(max, PROTOCOL_VERSION),
+      generation: this.number,
+      role: this.#role,
+      ...(this.#workers === 1 ? {} : { worker: { index: this.worker, count: this.#workers } }),
+    })
   }
 
   /**

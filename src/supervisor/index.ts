@@ -6,7 +6,19 @@ export { adminSocketPath, DEFAULT_NAME } from './directory.js'
 export type { ListenOption, SupervisorOptions, UpgradeOptions } from './options.js'
 export type { ReadyWhen } from './readiness.js'
 export type { Release } from './release.js'
-export type { Draining, Outcome, PhaseDuration, Reason, Serves, Side, UpgradeResult } from './result.js'
+export type {
+  Draining,
+  Followed,
+  Outcome,
+  Pauses,
+  PhaseDuration,
+  Reason,
+  Serves,
+  SessionCounts,
+  Side,
+  UpgradeResult,
+  WorkerResult,
+} from './result.js'
 export type { GenerationStatus, SupervisorStatus, UpgradeStatus } from './status.js'
 export { Supervisor, type SupervisorEvents } from './supervisor.js'
 export type { UpgradePhase } from './upgrade.js'

@@ -25,6 +25,8 @@ export interface SupervisorOptions {
   readonly release: Release
   /** Listening sockets made at the start, for programs that do not join. Default none. */
   readonly listen?: readonly ListenOption[]
+  /** How many processes serve side by side, on the same listening sockets. 1 to 256. Default 1. */
+  readonly workers?: number
   /** How long a runtime may take from its start to `ready()`. Default 30,000 ms. */
   readonly readyTimeoutMs?: number
   /** How long a predecessor may serve what could not move, and a runtime may take to stop. Default 30,000 ms. */
@@ -52,7 +54,7 @@ export interface SupervisorOptions {
 }
 
 /** What may be otherwise for one upgrade. */
-export interface UpgradeOptions extends Pick<SupervisorOptions, 'policy' | 'unsettled'> {
+export interface UpgradeOptions extends Pick<SupervisorOptions, 'policy' | 'unsettled' | 'workers'> {
   /** Where this upgrade stands. */
   readonly onPhase?: (phase: { readonly id: number; readonly phase: UpgradePhase }) => void
 }
@@ -68,6 +70,8 @@ export const EXIT_GRACE_MS = 5_000
 const ignore = () => undefined
 const silent: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
 
+/** Each is a process of its own. */
+export const MAX_WORKERS = 256
 /** Longest duration: those that are added up still fit a timer. */
 const MAX_MS = 24 * 60 * 60 * 1000
 
@@ -83,7 +87,9 @@ export function checkSettings(options: Partial<SupervisorOptions>): void {
     const value = options[name]
     if (value !== undefined && !(value >= 0 && value <= MAX_MS)) refuse(name, value, '0 to 86,400,000 milliseconds')
   }
-  const { policy, unsettled, memoryLimitBytes } = options
+  const { policy, unsettled, memoryLimitBytes, workers } = options
+  if (workers !== undefined && !(Number.isInteger(workers) && workers >= 1 && workers <= MAX_WORKERS))
+    refuse('workers', workers, `1 to ${MAX_WORKERS}`)
   if (policy !== undefined && !POLICIES.includes(policy)) refuse('policy', policy, POLICIES.join(' or '))
   if (unsettled !== undefined && !UNSETTLED.includes(unsettled)) refuse('unsettled', unsettled, UNSETTLED.join(' or '))
   if (memoryLimitBytes !== undefined && !(memoryLimitBytes > 0))
@@ -126,6 +132,7 @@ export function settingsOf(options: SupervisorOptions): Settings {
       port,
       backlog,
     })),
+    workers: options.workers ?? 1,
     readyTimeoutMs: options.readyTimeoutMs ?? 30_000,
     drainMs: options.drainMs ?? 30_000,
     freezeMs: options.freezeMs ?? 5_000,

@@ -2,8 +2,11 @@
 
 export type Outcome = 'committed' | 'refused' | 'failed'
 
-/** 'nobody': the predecessor is gone, or there was none; what was in force before is started again. */
-export type Serves = 'successor' | 'predecessor' | 'nobody'
+/**
+ * - nobody: the predecessor is gone, or there was none; what was in force before is started again
+ * - both: of several workers some are the successor's, and some the predecessor's
+ */
+export type Serves = 'successor' | 'predecessor' | 'nobody' | 'both'
 
 /** One side of an upgrade. `pid` is null when the process never came up. */
 export interface Side {
@@ -26,6 +29,42 @@ export interface Reason {
   readonly count: number
   readonly kind?: string
   readonly version?: number
+  /** Of several workers, those it concerns; absent where it concerns the whole. */
+  readonly workers?: readonly number[]
+}
+
+export interface SessionCounts {
+  readonly moved: number
+  /** Connections that ended by themselves in the predecessor. */
+  readonly drained: number
+  /** Connections the predecessor closed at the drain deadline, or that died with a process. */
+  readonly dropped: number
+  /** Sessions that could not be captured, read or restored. */
+  readonly refused: number
+}
+
+export interface Pauses {
+  readonly p50: number
+  readonly p99: number
+  readonly max: number
+}
+
+export interface Followed {
+  readonly sessions: number
+  readonly pauseMs: Pauses | null
+}
+
+/** What became of one worker. */
+export interface WorkerResult {
+  /** From 0. */
+  readonly worker: number
+  readonly outcome: Outcome
+  readonly serves: Exclude<Serves, 'both'>
+  readonly from: Side
+  readonly to: Side
+  readonly sessions: SessionCounts
+  readonly pauseMs: Pauses | null
+  readonly followed: Followed
 }
 
 export interface PhaseDuration {
@@ -49,27 +88,25 @@ export interface UpgradeResult {
   readonly startedAt: string
   /** Command to the end of the drain. */
   readonly durationMs: number
-  /** Who served; when nobody did, a reason says so, and this is who served or was to serve last. */
+  /** Who served; when nobody did, a reason says so, and this is who served or was to serve last. Of several workers the first. */
   readonly from: Side
   readonly to: Side
-  readonly sessions: {
-    readonly moved: number
-    /** Connections that ended by themselves in the predecessor. */
-    readonly drained: number
-    /** Connections the predecessor closed at the drain deadline, or that died with a process. */
-    readonly dropped: number
-    /** Sessions that could not be captured, read or restored. */
-    readonly refused: number
-  }
+  /** Of all workers together. */
+  readonly sessions: SessionCounts
   readonly reasons: readonly Reason[]
-  /** From the freeze to the instant a session is live again, per session, in milliseconds. Null when nothing moved. */
-  readonly pauseMs: { readonly p50: number; readonly p99: number; readonly max: number } | null
+  /**
+   * From the freeze to the instant a session is live again, per session, in milliseconds. Null when nothing moved. Of several
+   * workers the largest of each: no quantile over all sessions is larger.
+   */
+  readonly pauseMs: Pauses | null
   /** Sessions that moved after commit, counted in `moved` too, and their pauses: each stood still for its own batch only. */
-  readonly followed: {
-    readonly sessions: number
-    readonly pauseMs: { readonly p50: number; readonly p99: number; readonly max: number } | null
-  }
+  readonly followed: Followed
+  /** Of several workers the longest of each. */
   readonly phases: readonly PhaseDuration[]
+  /** Sessions that others gave to new workers. Not in `sessions`. */
+  readonly spread: Followed
+  /** By worker; one row where there is one. */
+  readonly workers: readonly WorkerResult[]
   /** The listening sockets by name when it was decided, with the kernel's cookie (decimal) seen in both generations. */
   readonly listeners: readonly { readonly name: string; readonly address: string; readonly cookie: string }[]
   /** The other generations that were draining when it was decided. */

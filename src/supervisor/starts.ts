@@ -10,8 +10,8 @@ import type { Settings } from './options.js'
 export interface StartsContext {
   readonly settings: Settings
   readonly listeners: Listeners
-  /** Starts a process of the release in force. */
-  spawn(): Generation
+  /** Starts a process of the release in force. @param number of its generation, if others have it too. */
+  spawn(number?: number): Generation
   onServes(generation: Generation): void
   onCrashed(crash: { generation: number; reason: string; delayMs: number }): void
   onGaveUp(error: HandoverError): void
@@ -38,9 +38,9 @@ export class Starts {
   }
 
   /** Throws when there is no process to be had. */
-  begin(): void {
+  begin(number?: number): void {
     const { spawn, onServes, listeners, settings } = this.#context
-    const generation = spawn()
+    const generation = spawn(number)
     const start: Start = {
       generation,
       isReplaced: false,

@@ -1,10 +1,14 @@
 /** What a supervisor says of itself. */
 import { nowMs } from '../sys/clock.js'
-import type { Generation, GenerationState } from './generation.js'
+import type { Generation } from './generation.js'
+import type { GenerationState } from './process-words.js'
 import type { Side, UpgradeResult } from './result.js'
 import type { UpgradePhase } from './upgrade.js'
 
+/** One process. */
 export interface GenerationStatus extends Side {
+  /** Which of those that serve side by side, from 0. */
+  readonly worker: number
   readonly state: GenerationState
   /** False of a program that knows nothing of handover. */
   readonly joins: boolean
@@ -31,6 +35,8 @@ export interface UpgradeStatus {
 export interface SupervisorStatus {
   readonly pid: number
   readonly uptimeMs: number
+  /** How many processes serve side by side. */
+  readonly workers: number
   /** The phase of the newest upgrade that has not ended; null when all have. In 'drain' the next one may begin. */
   readonly upgrading: UpgradePhase | null
   /** The oldest first. */
@@ -48,6 +54,7 @@ export async function generationStatus(generation: Generation): Promise<Generati
   const said = await generation.ask(ASK_MS)
   return {
     ...generation.side,
+    worker: generation.worker,
     state: generation.state,
     joins: generation.joins,
     said: generation.saying ?? null,

@@ -1,4 +1,4 @@
-/** Keeps one release serving: starts it, starts it again when it crashes, upgrades it, stops it. */
+/** Keeps one release serving, by one process or several: starts it, starts again what crashes, upgrades it, stops it. */
 import { EventEmitter } from 'node:events'
 import { HandoverError, messageOf } from '../errors.js'
 import { nowMs } from '../sys/clock.js'
@@ -6,21 +6,22 @@ import { Generation } from './generation.js'
 import { Listeners } from './listeners.js'
 import { checkSettings, type Settings, type SupervisorOptions, settingsOf, type UpgradeOptions } from './options.js'
 import { endStartedWith, Orphans } from './orphans.js'
+import type { Identity } from './process-words.js'
 import { checkRelease, describeRelease, nextRelease, type Release } from './release.js'
 import type { UpgradeResult } from './result.js'
-import { Starts } from './starts.js'
 import { generationStatus, type SupervisorStatus } from './status.js'
-import { Upgrade, type UpgradePhase } from './upgrade.js'
+import { type Candidate, Upgrade, type UpgradePhase } from './upgrade.js'
+import { Worker } from './worker.js'
 
 export interface SupervisorEvents {
-  /** A generation serves. */
-  serving: [{ generation: number; pid: number | null }]
-  /** The serving runtime ended unasked; it is started again after `delayMs`. */
-  crashed: [{ generation: number; reason: string; delayMs: number }]
+  /** A process serves, as that worker. */
+  serving: [{ generation: number; pid: number | null; worker: number }]
+  /** A serving runtime ended unasked; it is started again after `delayMs`. */
+  crashed: [{ generation: number; reason: string; delayMs: number; worker: number }]
   /** Where an upgrade stands. Several may be in 'drain' at once. */
   phase: [{ id: number; phase: UpgradePhase }]
   upgraded: [UpgradeResult]
-  /** The runtime crashed too often, and nobody serves. */
+  /** The runtime crashed too often, as every worker, and nobody serves. */
   gaveUp: [HandoverError]
   /** stop() has done its work. */
   stopped: []
@@ -33,18 +34,21 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #generations = new Set<Generation>()
   /** Not ended: at most one before its commit, and any number that drain, the oldest first. */
   readonly #upgrades = new Set<Upgrade>()
-  readonly #starts: Starts
   /** Undefined when this process is not only a supervisor. */
   readonly #orphans: Orphans | undefined
+  /** In the order of their index. More than `#count` when some could not go. */
+  #workers: Worker[]
+  /** How many there are to be. */
+  #count: number
   #release: Release
-  #serving: Generation | undefined
-  /** Who serves, or served or was to serve last. */
-  #latest: Generation | undefined
   #isStarted = false
   #generationCount = 0
+  #startCount = 0
   #upgradeCount = 0
   #lastUpgrade: UpgradeResult | null = null
   #stopping: Promise<void> | undefined
+  /** A worker serves, or has given up. */
+  #onWorker: () => void = () => undefined
 
   /** @throws HandoverError HANDOVER_USAGE when the release names no command, or an option is not what it may be. */
   constructor(options: SupervisorOptions) {
@@ -54,22 +58,13 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#release = options.release
     if (this.#settings.adoptOrphans)
       this.#orphans = new Orphans((pid) => [...this.#generations].some(({ startedPid }) => startedPid === pid))
-    this.#starts = new Starts({
-      settings: this.#settings,
-      listeners: this.#listeners,
-      spawn: () => {
-        this.#latest = this.#spawn(this.#release, 'first')
-        return this.#latest
-      },
-      onServes: (generation) => this.#serves(generation),
-      onCrashed: (crash) => this.emit('crashed', crash),
-      onGaveUp: (error) => this.emit('gaveUp', error),
-    })
+    this.#count = this.#settings.workers
+    this.#workers = Array.from({ length: this.#count }, (_, index) => this.#worker(index))
   }
 
   /**
-   * Starts the first generation; resolves when it serves. One that crashes is started again, with growing delays.
-   * @throws HandoverError HANDOVER_CRASHED when it never came up, HANDOVER_BUSY when it was stopped before it did,
+   * Starts the first generation; resolves when all of it serves. What crashes is started again, with growing delays.
+   * @throws HandoverError HANDOVER_CRASHED when nothing ever came up, HANDOVER_BUSY when it was stopped before it did,
    * HANDOVER_LISTEN_REFUSED when an address of `listen` cannot be had.
    */
   async start(): Promise<void> {
@@ -78,10 +73,14 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     await this.#open()
     this.#orphans?.adopt()
     await new Promise<void>((resolve, reject) => {
-      this.once('serving', () => resolve())
+      this.#onWorker = () => {
+        const known = this.#workers.every(({ serving, hasGivenUp }) => serving !== undefined || hasGivenUp)
+        if (known && this.#workers.some(({ serving }) => serving !== undefined)) resolve()
+      }
       this.once('gaveUp', reject)
       this.once('stopped', () => reject(new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')))
-      this.#starts.begin()
+      const number = ++this.#generationCount
+      for (const { starts } of this.#workers) starts.begin(number)
     })
   }
 
@@ -94,9 +93,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     nextRelease(this.#release, change)
     checkSettings(options)
     this.#mustBeFree()
-    const hasMadeRoom = await this.#starts.makeRoom()
+    const haveMadeRoom = new Set<Worker>()
+    await Promise.all(this.#workers.map(async (worker) => (await worker.starts.makeRoom()) && haveMadeRoom.add(worker)))
     this.#mustBeFree()
-    const upgrade = this.#begin(nextRelease(this.#release, change), options, hasMadeRoom)
+    const upgrade = this.#begin(nextRelease(this.#release, change), options, haveMadeRoom)
     const result = await upgrade.run().finally(() => this.#upgrades.delete(upgrade))
     if (result.id > (this.#lastUpgrade?.id ?? 0)) this.#lastUpgrade = result
     const { id, outcome, sessions, reasons, pauseMs } = result
@@ -110,15 +110,16 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   async status(): Promise<SupervisorStatus> {
     const generations = await Promise.all([...this.#generations].map(generationStatus))
-    const upgrades = [...this.#upgrades].map(({ id, phase, predecessor, successor }) => ({
+    const upgrades = [...this.#upgrades].map(({ id, phase, pairs }) => ({
       id,
       phase,
-      from: predecessor.number,
-      to: successor.number,
+      from: pairs[0]!.predecessor.number,
+      to: pairs[0]!.successor.number,
     }))
     return {
       pid: process.pid,
       uptimeMs: nowMs() - this.#startedAtMs,
+      workers: this.#count,
       upgrading: upgrades.at(-1)?.phase ?? null,
       upgrades,
       generations,
@@ -148,13 +149,14 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   }
 
   async #stop(): Promise<void> {
-    this.#starts.stop()
+    for (const { starts } of this.#workers) starts.stop()
     this.#settings.logger.info({}, 'stopping')
     const { drainMs } = this.#settings
     const ended = new Set<Generation>()
     const ends: Promise<void>[] = []
     for (const upgrade of this.#upgrades) {
-      ended.add(upgrade.isDecided ? upgrade.predecessor : upgrade.successor)
+      for (const { isDecided, predecessor, successor } of upgrade.pairs) ended.add(isDecided ? predecessor : successor)
+      for (const { predecessor } of upgrade.departures) ended.add(predecessor)
       ends.push(upgrade.stop(drainMs))
     }
     for (const generation of this.#generations) if (!ended.has(generation)) ends.push(generation.stop(drainMs))
@@ -169,7 +171,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor is stopping')
     if (undecided !== undefined)
       throw new HandoverError('HANDOVER_BUSY', `upgrade ${undecided.id} is in progress (${undecided.phase})`)
-    if (this.#latest === undefined)
+    if (this.#workers.some(({ latest }) => latest === undefined))
       throw new HandoverError('HANDOVER_BUSY', 'no runtime serves yet: start() has not been called')
   }
 
@@ -177,87 +179,137 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     return [...this.#upgrades].find(({ isDecided }) => !isDecided)
   }
 
-  #begin(release: Release, { policy, unsettled, onPhase }: UpgradeOptions, hasMadeRoom: boolean): Upgrade {
-    const predecessor = this.#serving ?? (this.#latest as Generation)
-    const nobodyServes = this.#serving === undefined
-    const goOn = this.#starts.yield(hasMadeRoom)
+  #begin(release: Release, options: UpgradeOptions, haveMadeRoom: ReadonlySet<Worker>): Upgrade {
+    const { policy, unsettled, workers = this.#count, onPhase } = options
+    const goOn = new Map(this.#workers.map((worker) => [worker.index, worker.starts.yield(haveMadeRoom.has(worker))]))
+    let isCommitted = false
     const id = ++this.#upgradeCount
+    const number = ++this.#generationCount
     this.#settings.logger.info({ upgrade: id, command: describeRelease(release) }, 'upgrade begins')
-    let successor: Generation
+    let upgrade: Upgrade
     try {
-      successor = this.#spawn(release, nobodyServes ? 'first' : 'successor')
+      upgrade = new Upgrade({
+        id,
+        candidates: Array.from({ length: workers }, (_, index) => {
+          const worker = this.#find(index)
+          return candidateOf(index, worker, worker !== undefined && haveMadeRoom.has(worker))
+        }),
+        leaving: () => this.#workers.flatMap(({ index, serving }) => (index < workers ? [] : (serving ?? []))),
+        onLeft: (worker) => this.#remove(worker),
+        listeners: this.#listeners,
+        settings: {
+          ...this.#settings,
+          policy: policy ?? this.#settings.policy,
+          unsettled: unsettled ?? this.#settings.unsettled,
+        },
+        generations: () => this.#generations,
+        spawn: (worker, role) => this.#spawn({ worker, workers, number }, release, role),
+        onPhase: (phase) => {
+          onPhase?.({ id, phase })
+          this.emit('phase', { id, phase })
+        },
+        onCommitted: () => {
+          isCommitted = true
+          this.#release = release
+          this.#count = workers
+          // Who is one too many, and down, has nothing to give.
+          for (const { index, serving } of [...this.#workers])
+            if (index >= workers && serving === undefined) this.#remove(index)
+        },
+        onDecided: ({ worker: index, nobodyServed, predecessor, successor }, serves) => {
+          const worker = this.#find(index) ?? (isCommitted ? this.#add(index) : undefined)
+          if (worker === undefined) return
+          if (serves === 'successor') {
+            // The crashes in a row were those of another release.
+            if (nobodyServed) worker.starts.forgive()
+            worker.serves(successor)
+          } else if (nobodyServed && goOn.has(index)) goOn.get(index)?.()
+          else if (serves === 'nobody') worker.crashed(predecessor.hasHandedOver ? successor : predecessor)
+        },
+        isKnown: async (generation) => {
+          const has = ({ pairs }: Upgrade) => pairs.some(({ predecessor }) => predecessor === generation)
+          await Promise.all([...this.#upgrades].map((each) => has(each) && each.decided))
+        },
+      })
     } catch (error) {
-      goOn()
+      for (const each of goOn.values()) each()
       throw error
     }
-    const upgrade = new Upgrade({
-      id,
-      predecessor,
-      successor,
-      nobodyServes: nobodyServes
-        ? `generation ${predecessor.number} ${hasMadeRoom ? 'was only starting' : predecessor.ending}`
-        : undefined,
-      listeners: this.#listeners,
-      settings: {
-        ...this.#settings,
-        policy: policy ?? this.#settings.policy,
-        unsettled: unsettled ?? this.#settings.unsettled,
-      },
-      generations: () => this.#generations,
-      onPhase: (phase) => {
-        onPhase?.({ id, phase })
-        this.emit('phase', { id, phase })
-      },
-      onDecided: (serves) => {
-        if (serves === 'successor') {
-          this.#release = release
-          // The crashes in a row were those of another release.
-          if (nobodyServes) this.#starts.forgive()
-          this.#serves(successor)
-        } else if (nobodyServes) goOn()
-        else if (serves === 'nobody') this.#crashed(predecessor.hasHandedOver ? successor : predecessor)
-      },
-      isKnown: async (generation) => {
-        await Promise.all([...this.#upgrades].map((each) => each.predecessor === generation && each.decided))
-      },
-    })
     this.#upgrades.add(upgrade)
+    void upgrade.decided.then(() => {
+      // Those that were to go stay, and had been waiting to be started again.
+      for (const [index, each] of goOn) if (!isCommitted && index >= workers) each()
+    })
     return upgrade
   }
 
-  #spawn(release: Release, role: 'first' | 'successor'): Generation {
-    const generation = new Generation(++this.#generationCount, release, role, this.#listeners.passed())
+  #find(index: number): Worker | undefined {
+    return this.#workers.find((each) => each.index === index)
+  }
+
+  #add(index: number): Worker {
+    const worker = this.#worker(index)
+    this.#workers = [...this.#workers, worker].sort((a, b) => a.index - b.index)
+    return worker
+  }
+
+  #remove(index: number): void {
+    this.#find(index)?.starts.stop()
+    this.#workers = this.#workers.filter((each) => each.index !== index)
+    this.#listeners.retire(index)
+  }
+
+  #worker(index: number): Worker {
+    return new Worker({
+      index,
+      settings: this.#settings,
+      listeners: this.#listeners,
+      isOneOfMany: () => this.#count > 1,
+      spawn: (number = ++this.#generationCount) =>
+        this.#spawn({ worker: index, workers: this.#count, number }, this.#release, 'first'),
+      isJudgedLater: (generation) => {
+        const { pairs = [], departures = [] } = this.#undecided() ?? {}
+        const isPredecessor = pairs.some(({ isDecided, predecessor }) => !isDecided && predecessor === generation)
+        return isPredecessor || departures.some(({ predecessor }) => predecessor === generation)
+      },
+      onServing: (generation) => {
+        this.emit('serving', { generation: generation.number, pid: generation.side.pid, worker: index })
+        this.#onWorker()
+      },
+      onCrashed: (crash) => this.emit('crashed', { ...crash, worker: index }),
+      onGaveUp: (error) => {
+        if (this.#workers.every(({ hasGivenUp }) => hasGivenUp)) this.emit('gaveUp', error)
+        else this.#onWorker()
+      },
+    })
+  }
+
+  #spawn(identity: Omit<Identity, 'start'>, release: Release, role: 'first' | 'successor'): Generation {
+    const generation = new Generation(
+      { ...identity, start: ++this.#startCount },
+      release,
+      role,
+      this.#listeners.passed(),
+    )
     this.#generations.add(generation)
     generation.once('exit', () => {
       this.#generations.delete(generation)
       if (!generation.joins) endStartedWith(generation.notifySocket)
     })
     generation.on('listen', ({ request, ...spec }) => {
-      this.#listeners.provide(generation.number, spec).then(
+      this.#listeners.provide(generation.start, spec).then(
         (descriptor) => generation.send('listening', { request, type: spec.type }, [descriptor]),
         (error) => generation.send('unavailable', { request, reason: messageOf(error) }),
       )
     })
     return generation
   }
+}
 
-  #serves(generation: Generation): void {
-    this.#serving = generation
-    this.#latest = generation
-    const { pid, release, node } = generation.side
-    this.#settings.logger.info({ generation: generation.number, pid, release, node }, 'serving')
-    const onExit = () => {
-      // The end of the predecessor of an upgrade is judged when that is decided.
-      if (generation === this.#serving && this.#undecided()?.predecessor !== generation) this.#crashed(generation)
-    }
-    this.emit('serving', { generation: generation.number, pid })
-    if (generation.alive) generation.once('exit', onExit)
-    else onExit()
-  }
-
-  #crashed(generation: Generation): void {
-    this.#serving = undefined
-    this.#latest = generation
-    this.#starts.again(generation.number, generation.ending ?? 'is gone')
-  }
+function candidateOf(index: number, worker: Worker | undefined, hasMadeRoom: boolean): Candidate {
+  if (worker === undefined) return { worker: index, predecessor: undefined, nobodyServes: 'there was no such worker' }
+  const { serving, latest } = worker
+  const predecessor = serving ?? (latest as Generation)
+  const why = `generation ${predecessor.number} ${hasMadeRoom ? 'was only starting' : predecessor.ending}`
+  return { worker: index, predecessor, nobodyServes: serving === undefined ? why : undefined }
 }

@@ -1,73 +1,88 @@
 /**
- * One upgrade: the successor's start, the transaction, and from there the drain of its predecessor, while the next upgrade
- * may begin. Never throws: it ends with a result.
+ * One upgrade: a pair for each worker, all of which freeze together and commit or none, and from there their drains, while the
+ * next upgrade may begin. Never throws: it ends with a result.
  */
-import { messageOf } from '../errors.js'
-import { binding } from '../sys/binding.js'
-import { closeAll } from '../sys/channel.js'
+import { Ballot, type Verdict } from '../sys/ballot.js'
 import { nowMs } from '../sys/clock.js'
-import { Account, type Decision } from './account.js'
 import { memoryShortages } from './budget.js'
-import { drain } from './drain.js'
-import { Facts } from './facts.js'
+import { Departure } from './departure.js'
 import type { Generation } from './generation.js'
 import type { Listeners } from './listeners.js'
-import { EXIT_GRACE_MS, type Settings } from './options.js'
-import { whyNotReady } from './ready.js'
-import { replace } from './replace.js'
-import type { Serves, UpgradeResult } from './result.js'
+import type { Settings } from './options.js'
+import { Pair, type PairContext } from './pair.js'
+import type { Draining, Reason, UpgradeResult } from './result.js'
+import { spread } from './spread.js'
+import { type Part, sumOf } from './sum.js'
 
-/** SIGTERM does not wait longer than this for a runtime to say how many it still serves. */
-/** How often it is asked whether sessions still follow. */
-const FOLLOWING_EVERY_MS = 20
-const LAST_ASK_MS = 250
+/** After the first has failed, how long others may take to fail for their own reasons. */
+const OTHER_REASONS_MS = 1_000
+/** Times that a worker is tried again whose pair failed after all had decided to commit. */
+const MAX_REPAIRS = 2
 
 export type UpgradePhase = 'spawn' | 'transfer' | 'drain'
 
-export interface UpgradeContext {
-  readonly id: number
-  /** Who serves, or, when nobody does, who did or was to do so last. */
-  readonly predecessor: Generation
-  readonly successor: Generation
-  /** Why nobody serves: the successor is then started as first generation. */
+export interface Candidate {
+  readonly worker: number
+  /** Undefined where there was no such worker. */
+  readonly predecessor: Generation | undefined
   readonly nobodyServes: string | undefined
+}
+
+export interface UpgradeContext extends Pick<PairContext, 'listeners' | 'settings' | 'generations' | 'isKnown'> {
+  readonly id: number
+  /** One for each worker, in their order. */
+  readonly candidates: readonly Candidate[]
+  /** Workers that are too many, and are to go when the others have committed: who serves as them. */
+  leaving(): Generation[]
   readonly listeners: Listeners
   readonly settings: Settings
-  /** All generations there are now. */
-  generations(): Iterable<Generation>
+  /** Starts a process of the release it goes to. Throws when there is none to be had. */
+  spawn(worker: number, role: 'first' | 'successor'): Generation
   onPhase(phase: UpgradePhase): void
-  /** Called once, at the instant it is known who serves from now on. */
-  onDecided(serves: Serves): void
-  /** Resolves when it is known whether all that this generation served has been handed over. */
-  isKnown(generation: Generation): Promise<void>
+  /** It goes to the new release: what is started from now on is of that. */
+  onCommitted(): void
+  /** A worker that was too many has nothing to serve with any more. */
+  onLeft(worker: number): void
+  /** Called once for each worker, at the instant it is known who serves from now on. */
+  onDecided(pair: Pair, serves: UpgradeResult['workers'][number]['serves']): void
 }
 
 export class Upgrade {
   readonly id: number
-  readonly predecessor: Generation
-  readonly successor: Generation
   readonly #context: UpgradeContext
-  readonly #facts: Facts
-  readonly #account = new Account()
-  readonly #decided: Promise<void>
+  /** The newest try of each worker. */
+  readonly #pairs: Pair[]
+  readonly #ballot: Ballot | undefined
+  readonly #startedAt = new Date().toISOString()
+  readonly #startedAtMs = nowMs()
+  readonly #refusals: Reason[] = []
+  /** Tries that came to nothing, and were followed by another. */
+  readonly #former: Pair[] = []
+  readonly #departures: Departure[] = []
+  readonly decided: Promise<void>
   #resolveDecided: () => void = () => undefined
   #ended: Promise<UpgradeResult> | undefined
   #phase: UpgradePhase = 'spawn'
   #isDecided = false
-  /** Who is lost from here on is lost to the stop. */
   #isStopped = false
-  #aliveAtStop = false
-  #isLossNoted = false
 
+  /** Starts the successors. Throws when there is no process, or descriptor, to be had: nothing is left then. */
   constructor(context: UpgradeContext) {
     this.#context = context
     this.id = context.id
-    this.predecessor = context.predecessor
-    this.successor = context.successor
-    this.#facts = new Facts(context.predecessor, context.successor)
-    this.#decided = new Promise((resolve) => {
+    this.decided = new Promise((resolve) => {
       this.#resolveDecided = resolve
     })
+    const { candidates } = context
+    this.#ballot = candidates.length === 1 ? undefined : Ballot.make()
+    this.#pairs = []
+    try {
+      for (const candidate of candidates) this.#pairs.push(this.#pairOf(candidate, this.#ballot))
+    } catch (error) {
+      for (const pair of this.#pairs) pair.giveUp()
+      this.#ballot?.close()
+      throw error
+    }
   }
 
   get phase(): UpgradePhase {
@@ -79,8 +94,12 @@ export class Upgrade {
     return this.#isDecided
   }
 
-  get decided(): Promise<void> {
-    return this.#decided
+  get departures(): readonly Departure[] {
+    return this.#departures
+  }
+
+  get pairs(): readonly Pair[] {
+    return this.#pairs
   }
 
   run(): Promise<UpgradeResult> {
@@ -88,29 +107,35 @@ export class Upgrade {
     return this.#ended
   }
 
-  async #run(): Promise<UpgradeResult> {
-    const { nobodyServes } = this.#context
-    this.#enter('spawn')
-    if (nobodyServes === undefined) void this.#askBefore()
-    else this.#account.note(`nobody served: ${nobodyServes}`)
-    const decision = await this.#untilDecided()
-    if (this.#phase === 'drain') await this.#drain()
-    this.#facts.close()
-    return this.#account.result(this.id, this.#facts, decision)
+  /** Before it is decided: gives it up. Afterwards: ends the drains. Resolves when it has ended. */
+  async stop(graceMs: number): Promise<void> {
+    this.#isStopped = true
+    await Promise.all([...this.#pairs, ...this.#departures].map((each) => each.stop(graceMs)))
+    await this.#ended
   }
 
-  /** Before it is decided: gives it up. Afterwards: ends the drain, SIGTERM and after `graceMs` SIGKILL. Resolves when it has ended. */
-  async stop(graceMs: number): Promise<void> {
-    if (this.#isDecided) this.#noteSuccessor()
-    this.#aliveAtStop = this.predecessor.alive
-    this.#isStopped = true
-    if (!this.#isDecided) await this.successor.kill()
-    else {
-      // Only it knows how many it still serves, and SIGTERM may be the end of it.
-      await this.predecessor.ask(LAST_ASK_MS)
-      await this.predecessor.stop(graceMs)
-    }
-    await this.#ended
+  async #run(): Promise<UpgradeResult> {
+    this.#enter('spawn')
+    const verdict = await this.#untilDecided()
+    this.#ballot?.close()
+    await this.#decide(verdict)
+    const isCommitted = this.#pairs.every(({ isActive }) => isActive)
+    if (isCommitted) await this.#depart()
+    const { listeners, settings } = this.#context
+    const frame = { id: this.id, startedAt: this.#startedAt, listeners: listeners.list(), draining: this.#others() }
+    this.#isDecided = true
+    if (this.#departures.length > 0 || this.#pairs.some(({ drains }) => drains)) this.#enter('drain')
+    this.#resolveDecided()
+    const tries = [...this.#former, ...this.#pairs]
+    const rows = this.#pairs.map(({ successor, isNew }) => ({ generation: successor, isNew }))
+    const [given, ...parts] = await Promise.all([
+      isCommitted && rows.some(({ isNew }) => isNew) ? spread(rows, settings) : [],
+      ...[...tries, ...this.#departures].map(
+        async (each): Promise<Part> => ({ worker: each.worker, result: await each.ends() }),
+      ),
+    ])
+    const durationMs = nowMs() - this.#startedAtMs
+    return sumOf({ ...frame, durationMs, given }, parts, this.#refusals, rows.length + this.#departures.length)
   }
 
   #enter(phase: UpgradePhase): void {
@@ -118,222 +143,172 @@ export class Upgrade {
     this.#context.onPhase(phase)
   }
 
-  async #untilDecided(): Promise<Decision> {
-    const { nobodyServes, listeners, settings, onDecided } = this.#context
-    const { predecessor, successor } = this
-    const from = predecessor.side
-    if ((await this.#becomesReady()) && (await this.#hasRoom())) {
-      if (nobodyServes === undefined) await this.#transfer()
-      else await this.#activate()
-    }
-    const to = successor.side
-    const { active } = this.#facts
-    if (active !== undefined) listeners.commit(successor.number, active.listeners)
-    else {
-      await this.#end()
-      if (this.#isStopped) this.#account.fail('the supervisor was stopped before the upgrade was committed')
-      listeners.abort(successor.number)
-      if (!predecessor.alive && this.#facts.committed === undefined) this.#noteLost('before the transfer was complete')
-    }
-    const hasHandedOver = this.#facts.committed !== undefined || (active !== undefined && !this.#isLossNoted)
-    if (nobodyServes === undefined && hasHandedOver) {
-      predecessor.hasHandedOver = true
-      predecessor.drains(nowMs() + settings.drainMs)
-    }
-    // Handed over, and its taker gone: the predecessor has nothing left to serve with.
-    const stays = predecessor.alive && !hasHandedOver
-    const serves = active !== undefined ? 'successor' : stays ? 'predecessor' : 'nobody'
-    const decision = { serves, from, to, listeners: listeners.list(), draining: this.#others() } as const
-    this.#isDecided = true
-    if (nobodyServes === undefined && (active !== undefined || hasHandedOver)) this.#enter('drain')
-    onDecided(serves)
-    this.#resolveDecided()
-    return decision
+  #pairOf(candidate: Candidate, ballot: Ballot | undefined): Pair {
+    const { spawn, listeners, settings, generations, isKnown } = this.#context
+    const { worker, predecessor, nobodyServes } = candidate
+    const successor = spawn(worker, nobodyServes === undefined ? 'successor' : 'first')
+    return new Pair({
+      predecessor: predecessor ?? successor,
+      nobodyServes,
+      isNew: predecessor === undefined,
+      successor,
+      listeners,
+      settings,
+      group: ballot === undefined ? undefined : { number: this.id, ballot },
+      generations,
+      isKnown,
+    })
   }
 
-  async #becomesReady(): Promise<boolean> {
-    const { readyTimeoutMs } = this.#context.settings
-    const begunMs = nowMs()
-    const reason = await whyNotReady(this.successor, this.#facts, readyTimeoutMs)
-    this.#account.spend('spawn', begunMs)
-    if (reason !== undefined) this.#fail(reason)
-    return reason === undefined
+  /** To the end of the transaction, for all. */
+  async #untilDecided(): Promise<Verdict | undefined> {
+    const pairs = this.#pairs
+    const ballot = this.#ballot
+    const isReady = await this.#all(
+      (pair) => pair.becomesReady(),
+      () => {
+        for (const each of pairs) each.giveUp()
+      },
+    )
+    if (!isReady || !this.#mayLeave() || !(await this.#hasRoom())) return 'abort'
+    if (pairs.some(({ nobodyServed }) => !nobodyServed)) this.#enter('transfer')
+    await Promise.all(pairs.map((pair) => pair.begin()))
+    const verdict = ballot && (await this.#agree(ballot))
+    await Promise.all(pairs.map((pair) => pair.concludes(verdict)))
+    return verdict
   }
 
-  /** The memory for both is there, or nothing can be said of it. */
+  /** Several: each comes as far as it can without the others, twice. Whatever has been cast by then, all hear. */
+  async #agree(ballot: Ballot): Promise<Verdict> {
+    const pairs = this.#pairs
+    // Clients wait: who has voted hears of it at once.
+    const giveUp = () => {
+      ballot.cast('abort')
+      ballot.ring()
+    }
+    let word: Verdict = 'abort'
+    if (await this.#all((pair) => pair.settles())) {
+      for (const { predecessor } of pairs) predecessor.on('aborted', giveUp)
+      for (const pair of pairs) pair.freeze()
+      if (await this.#all((pair) => pair.votes(), giveUp)) word = 'commit'
+      for (const { predecessor } of pairs) predecessor.removeListener('aborted', giveUp)
+    }
+    const verdict = ballot.cast(this.#isStopped ? 'abort' : word)
+    ballot.ring()
+    return verdict
+  }
+
+  /** True when it is so of all. The first of which it is not is told at once; the others have a moment for their own reasons. */
+  async #all(come: (pair: Pair) => Promise<boolean>, onFailed: () => void = () => undefined): Promise<boolean> {
+    let areAll = true
+    let timer: NodeJS.Timeout | undefined
+    await new Promise<void>((resolve) => {
+      const comings = this.#pairs.map(async (pair) => {
+        if ((await come(pair)) || !areAll) return
+        areAll = false
+        timer = setTimeout(resolve, OTHER_REASONS_MS)
+        onFailed()
+      })
+      void Promise.all(comings).then(() => resolve())
+    })
+    clearTimeout(timer)
+    return areAll
+  }
+
+  /** Who serves from now on, worker by worker; those that failed after all had decided to commit are tried again. */
+  async #decide(verdict: Verdict | undefined): Promise<void> {
+    const { onCommitted } = this.#context
+    if (verdict !== 'abort' && this.#pairs.some(({ isActive }) => isActive)) onCommitted()
+    const mayRepair = (pair: Pair) =>
+      verdict === 'commit' && !pair.isActive && pair.predecessor.alive && !pair.nobodyServed
+    await Promise.all(
+      this.#pairs.map(async (pair) => {
+        let newest = pair
+        for (let count = 0; mayRepair(newest) && !this.#isStopped && count < MAX_REPAIRS; count++) {
+          const next = await this.#tryAgain(newest)
+          if (next === undefined) break
+          newest = next
+        }
+        const { serves } = await newest.decide()
+        this.#context.onDecided(newest, serves)
+      }),
+    )
+  }
+
+  /** The same worker once more, by itself. */
+  async #tryAgain(failed: Pair): Promise<Pair | undefined> {
+    const { predecessor } = failed
+    await failed.decide()
+    let pair: Pair
+    try {
+      pair = this.#pairOf({ worker: failed.worker, predecessor, nobodyServes: undefined }, undefined)
+    } catch {
+      return undefined
+    }
+    this.#former.push(failed)
+    this.#pairs[this.#pairs.indexOf(failed)] = pair
+    if (await pair.becomesReady()) {
+      await pair.begin()
+      await pair.concludes(undefined)
+    }
+    return pair
+  }
+
+  /** What has only one owner cannot be joined with what another one has. */
+  #mayLeave(): boolean {
+    const canTake = this.#pairs.every(({ successor }) => successor.canGroup)
+    for (const { worker, states, canGroup } of this.#context.leaving()) {
+      const why = !(canGroup && canTake)
+        ? 'its version of handover, or that of the successors, cannot give sessions to another worker'
+        : states.length > 0
+          ? `it has shared state (${states.join(', ')}), which cannot be joined with that of another worker: keep the number of workers, or keep that state outside of them`
+          : undefined
+      if (why !== undefined)
+        this.#refusals.push({
+          of: 'upgrade',
+          reason: `worker ${worker} is one too many, and cannot go: ${why}`,
+          count: 1,
+        })
+    }
+    return this.#refusals.length === 0
+  }
+
+  /** Those that are too many give what they have to the others, in turn. */
+  async #depart(): Promise<void> {
+    const { leaving, settings, onLeft, isKnown } = this.#context
+    const takers = this.#pairs.map(({ successor }) => successor)
+    for (const [index, generation] of leaving().entries())
+      this.#departures.push(new Departure(generation, takers[index % takers.length] as Generation, settings, isKnown))
+    await Promise.all(this.#departures.map(async (each) => (await each.begins()) && onLeft(each.worker)))
+  }
+
+  /** The memory for both generations is there, or nothing can be said of it. */
   async #hasRoom(): Promise<boolean> {
-    const { settings, nobodyServes, generations } = this.#context
-    const { predecessor, successor } = this
-    const [before, after] = [predecessor.side.pid, successor.side.pid]
-    if (nobodyServes !== undefined || !predecessor.alive || before === null || after === null) return true
-    const others = [...generations()].filter((each) => each !== predecessor && each !== successor && each.alive)
-    const pids = others.flatMap(({ side: { pid } }) => (pid === null ? [] : [pid]))
-    const short = await memoryShortages(before, after, pids, settings.memoryLimitBytes)
-    if (short === undefined && predecessor.alive && successor.alive)
+    const { settings, generations } = this.#context
+    const pairs = this.#pairs.filter(({ nobodyServed, predecessor }) => !nobodyServed && predecessor.alive)
+    const pidsOf = (sides: Iterable<Generation>) =>
+      [...sides].flatMap(({ side: { pid } }) => (pid === null ? [] : [pid]))
+    const [before, after] = [pidsOf(pairs.map((pair) => pair.predecessor)), pidsOf(pairs.map((pair) => pair.successor))]
+    if (before.length === 0 || after.length < before.length) return true
+    const own = new Set(this.#pairs.flatMap(({ predecessor, successor }) => [predecessor, successor]))
+    const others = [...generations()].filter((each) => !own.has(each) && each.alive)
+    const short = await memoryShortages(before, after, pidsOf(others), settings.memoryLimitBytes)
+    if (short === undefined && pairs.every(({ predecessor, successor }) => predecessor.alive && successor.alive))
       settings.logger.warn({ upgrade: this.id }, 'the memory of the runtimes could not be measured')
     if (short === undefined || short.length === 0) return true
-    this.#account.refuse(short)
+    this.#refusals.push(...short.map((reason): Reason => ({ of: 'upgrade', reason, count: 1 })))
     return false
   }
 
-  async #transfer(): Promise<void> {
-    const { settings } = this.#context
-    const { predecessor, successor } = this
-    const facts = this.#facts
-    this.#enter('transfer')
-    await this.#askBefore()
-    if (!predecessor.alive) {
-      this.#noteLost('before the transfer')
-      await this.#activate()
-      return
+  /** Of earlier upgrades. */
+  #others(): Draining[] {
+    const own = new Set([...this.#pairs, ...this.#departures].map(({ predecessor }) => predecessor))
+    const rows = new Map<number, Draining>()
+    for (const each of this.#context.generations()) {
+      if (own.has(each) || each.drainLeftMs === null) continue
+      const leftMs = Math.max(each.drainLeftMs, rows.get(each.number)?.leftMs ?? 0)
+      rows.set(each.number, { generation: each.number, leftMs })
     }
-    if (!successor.alive) {
-      // Nothing was begun, so that no word of an end would come from anyone.
-      this.#fail(`the successor ${successor.ending} before the transfer`)
-      return
-    }
-    if (!predecessor.joins || !successor.joins) {
-      const failure = await replace({ predecessor, successor, facts, account: this.#account, settings })
-      if (failure !== undefined) this.#fail(failure)
-      if (!predecessor.alive && facts.committed === undefined) this.#noteLost('before it was replaced')
-      return
-    }
-    await this.#untilFollowed()
-    // Of a transfer before this one that was not waited for to the end.
-    facts.abortedBy = {}
-    try {
-      this.#connect()
-    } catch (error) {
-      this.#fail(`the transfer could not begin: ${messageOf(error)}`)
-      return
-    }
-    // The predecessor's word is the end. Without a predecessor the successor's is: it has it all, or gives up.
-    const ended = () =>
-      facts.active !== undefined ||
-      (predecessor.alive ? facts.abortedBy.predecessor !== undefined : facts.abortedBy.successor !== undefined) ||
-      (!successor.alive && (facts.committed !== undefined || !predecessor.alive))
-    // Every wait of the transaction is bounded by these; past their sum something has come to a stop for good.
-    const limitMs = settings.checkMs * 2 + settings.copyMs + settings.freezeMs * 6
-    if (!(await facts.until(limitMs, ended))) {
-      this.#fail(`the transfer did not end within ${limitMs} ms`)
-      await successor.kill()
-      await facts.until(settings.freezeMs, () => facts.abortedBy.predecessor !== undefined || !predecessor.alive)
-    }
-    if (facts.active !== undefined || facts.committed !== undefined) return
-    if (!predecessor.alive) this.#noteLost('before the transfer was complete')
-    if (!successor.alive) this.#fail(`the successor ${successor.ending}`)
-  }
-
-  /** What still follows into the predecessor from the one before it comes first: it would be left behind with that one. */
-  async #untilFollowed(): Promise<void> {
-    const { settings, generations } = this.#context
-    const untilMs = nowMs() + settings.drainMs
-    const isFollowing = async () => {
-      const draining = [...generations()].filter((each) => each.state === 'draining' && each !== this.predecessor)
-      const said = await Promise.all(draining.map((each) => each.ask(settings.checkMs)))
-      return said.some((status) => status?.following === true)
-    }
-    while (nowMs() < untilMs && this.predecessor.alive && this.successor.alive && (await isFollowing()))
-      await new Promise((resolve) => setTimeout(resolve, FOLLOWING_EVERY_MS))
-  }
-
-  /** There is nobody to take over from. */
-  async #activate(): Promise<void> {
-    const { checkMs } = this.#context.settings
-    const { successor } = this
-    successor.activate()
-    await this.#facts.until(checkMs, () => this.#facts.active !== undefined || !successor.alive)
-    if (this.#facts.active !== undefined) return
-    const ending = successor.ending ?? `did not serve within ${checkMs} ms`
-    this.#fail(`the successor ${ending}, with nobody to take over from`)
-  }
-
-  /** Gives both sides an end of a new channel, the other's pidfd, and the token only one of them can have. */
-  #connect(): void {
-    const { predecessor, successor } = this
-    const made: number[] = []
-    const pair = () => {
-      const ends = binding().socketpair()
-      made.push(...ends)
-      return ends
-    }
-    try {
-      const [ours, theirs] = pair()
-      const [token, source] = pair()
-      binding().send(source, Buffer.of(1), [])
-      const { checkMs, freezeMs, drainMs, policy, copyMs, unsettled } = this.#context.settings
-      const fields = { checkMs, freezeMs, drainMs, policy, copyMs, unsettled }
-      successor.send('transfer', { side: 'successor', ...fields }, [theirs, predecessor.pidfd, token])
-      predecessor.send('transfer', { side: 'predecessor', ...fields }, [ours, successor.pidfd, token])
-    } finally {
-      closeAll(made)
-    }
-  }
-
-  /** What it died of is said in every case: its end may be known to the kernel, or to the predecessor, before it is here. */
-  async #end(): Promise<void> {
-    const { successor } = this
-    if (!successor.alive) return
-    const hadExited = successor.hasExited
-    // A program that was not ready may have accepted all the same: it may end what it has begun.
-    if (successor.joins) await successor.kill()
-    else await successor.stop(EXIT_GRACE_MS)
-    const endedByItself = hadExited || !successor.ending?.includes('SIGKILL')
-    if (endedByItself && this.#facts.abortedBy.predecessor?.outcome === 'failed')
-      this.#fail(`the successor ${successor.ending}`)
-  }
-
-  async #drain(): Promise<void> {
-    const { predecessor, successor } = this
-    const { settings, isKnown } = this.#context
-    await drain(predecessor, successor, this.#facts, this.#account, settings, {
-      isLossNoted: this.#isLossNoted,
-      ports: this.#context.listeners.ports(),
-      isStopped: () => this.#isStopped,
-    })
-    // It may have handed over in its turn, and died of it: that is known once that upgrade is decided.
-    if (!successor.alive) await isKnown(successor)
-    this.#noteSuccessor()
-  }
-
-  #noteSuccessor(): void {
-    const { successor } = this
-    if (successor.alive || successor.hasHandedOver || this.#isStopped) return
-    const reason = `the successor ${successor.ending} after commit`
-    if (successor.joins) this.#account.drop(reason, this.#account.moved(this.#facts))
-    else this.#account.note(reason)
-  }
-
-  /** What it has before it gives it away, for what is lost should it die. */
-  async #askBefore(): Promise<void> {
-    await this.predecessor.ask(this.#context.settings.checkMs)
-  }
-
-  /** All that the predecessor had is gone with it. */
-  #noteLost(when: string): void {
-    if (this.#isLossNoted || this.#aliveAtStop || this.#context.nobodyServes !== undefined) return
-    this.#isLossNoted = true
-    const { lastStatus, ending, joins } = this.predecessor
-    if (!joins) {
-      this.#account.note(`the predecessor ${ending} ${when}; its connections went with it, and could not be counted`)
-      return
-    }
-    const sessions = lastStatus?.sessions.reduce((sum, kind) => sum + kind.count, 0) ?? 0
-    this.#account.drop(
-      `the predecessor ${ending} ${when}`,
-      lastStatus === undefined ? 1 : lastStatus.unregistered + sessions,
-    )
-  }
-
-  #others(): { generation: number; leftMs: number }[] {
-    return [...this.#context.generations()].flatMap((each) =>
-      each === this.predecessor || each.drainLeftMs === null
-        ? []
-        : [{ generation: each.number, leftMs: each.drainLeftMs }],
-    )
-  }
-
-  #fail(reason: string): void {
-    if (!this.#isStopped) this.#account.fail(reason)
+    return [...rows.values()]
   }
 }

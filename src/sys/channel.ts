@@ -99,6 +99,13 @@ export class Channel {
     }
   }
 
+  /** Blocks this thread until something can be received, `other` can be read or has ended, or the deadline. */
+  waitBefore(deadlineMs: number, other: number): void {
+    const leftMs = deadlineMs - nowMs()
+    if (this.#open && leftMs > 0)
+      binding().poll([this.#fd, other], [POLLIN, POLLIN], Math.min(MAX_POLL_MS, Math.ceil(leftMs)))
+  }
+
   close(): void {
     if (!this.#open) return
     this.#open = false

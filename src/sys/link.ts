@@ -110,6 +110,11 @@ export class Link<T extends MessageTable> {
     }
   }
 
+  /** Blocks the thread until there is something to receive, `other` (a descriptor) can be read or has ended, or the deadline. */
+  waitBefore(deadlineMs: number, other: number): void {
+    this.#channel.waitBefore(deadlineMs, other)
+  }
+
   close(): void {
     this.#channel.close()
   }

@@ -2,8 +2,9 @@
  * The transaction, as one table: in which phase a side is, what may happen there, where that leads. The code takes every
  * step through it; PROTOCOL.md's table and the exhaustive tests are made from it.
  *
- * Events are the messages of TRANSFER, what a side does itself (`settled`, `sent`, `failed`, `yielded`), and the three ways of a
- * peer to be lost: `eof`, `silence` (the deadline passed), `invalid` (a message that does not check out).
+ * Events are the messages of TRANSFER, what a side does itself (`settled`, `sent`, `failed`, `yielded`), what its group does
+ * (`pending`, `decided`, `overruled`), and the three ways of a peer to be lost: `eof`, `silence` (the deadline passed), `invalid`
+ * (a message that does not check out).
  *
  * `fence`: what is made sure of before the step is taken (fence.ts). Silence is not death, and a word may be under way.
  *
@@ -82,7 +83,24 @@ export const PHASES = {
       on: {
         received: { to: 'vote' },
         prepared: { to: 'commit' },
+        // In place of `prepared`, when other pairs have a say.
+        pending: { to: 'agree' },
         refuse: { to: 'thawed' },
+        failed: { to: 'thawed', fence: 'dead' },
+        eof: { to: 'thawed', fence: 'dead' },
+        silence: { to: 'thawed', fence: 'dead' },
+        invalid: { to: 'thawed', fence: 'dead' },
+      },
+    },
+    agree: {
+      does: 'frozen; its successor has voted, and it waits for what the group decides',
+      owns: false,
+      deadline: 'freeze',
+      on: {
+        decided: { to: 'commit' },
+        // The fence: a successor that has voted goes on when it hears nothing.
+        overruled: { to: 'thawed', fence: 'dead' },
+        // In place of each of these `decided`, should the group have decided so: it is asked first.
         failed: { to: 'thawed', fence: 'dead' },
         eof: { to: 'thawed', fence: 'dead' },
         silence: { to: 'thawed', fence: 'dead' },

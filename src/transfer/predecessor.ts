@@ -8,6 +8,7 @@ import { nowMs } from '../sys/clock.js'
 import type { Link } from '../sys/link.js'
 import type { ReasonFields } from '../wire/fields.js'
 import { PROTOCOL_RANGE, type TRANSFER, type TransferMessage } from '../wire/messages.js'
+import { agree } from './agreement.js'
 import type { Fence } from './fence.js'
 import { Giver } from './giver.js'
 import { Ledger } from './ledger.js'
@@ -18,6 +19,7 @@ import {
   clip,
   type Deadlines,
   type Ending,
+  type Group,
   type Part,
   Refusal,
   reasonsOf,
@@ -27,6 +29,8 @@ import {
 /** Parts under way without an acknowledgement: bounds the descriptors in flight, which count against RLIMIT_NOFILE of the sender. */
 const WINDOW_PARTS = 4
 const ABORT_MS = 100
+/** Of the freeze: who waits for others waits longer than they do, so that he who is late is the one who says so. */
+const MORE_FOR_OTHERS = 0.1
 /** Where the supervisor does not say. */
 const DEFAULT_COPY_MS = 20_000
 
@@ -38,12 +42,15 @@ export class Predecessor {
   readonly #source: Source
   readonly #deadlines: Deadlines
   readonly #onEnding: (ending: Ending) => void
+  /** The other pairs it commits with. */
+  readonly #group: Group | undefined
   readonly #ledger = new Ledger()
   readonly #machine: Machine<'predecessor'>
   #frozenAtMs = 0
   #timer: NodeJS.Timeout | undefined
   #copy: Copy | undefined
   #acknowledged = 0
+  #isSettled = false
   /** Both sides know how sessions follow after commit. */
   #follows = false
   #giver: Giver | undefined
@@ -59,6 +66,7 @@ export class Predecessor {
     source: Source,
     deadlines: Deadlines,
     onEnding: (ending: Ending) => void,
+    group?: Group,
   ) {
     this.#link = link
     this.#fence = fence
@@ -66,6 +74,7 @@ export class Predecessor {
     this.#source = source
     this.#deadlines = deadlines
     this.#onEnding = onEnding
+    this.#group = group
   }
 
   get #phase() {
@@ -111,7 +120,11 @@ export class Predecessor {
       for (;;) {
         const part = copy.next()
         // What the successor has still to build would lie inside the pause.
-        if (part === undefined && this.#outstanding === 0) break
+        if (part === undefined && this.#outstanding === 0) {
+          if (this.#group === undefined || (await this.#mayFreeze(this.#group, copy))) break
+          if (this.#phase !== 'copy') return
+          continue
+        }
         // Not queued when the channel is full: that would take a duplicate of each descriptor.
         while (part !== undefined && !this.#send(part, 0)) {
           await this.#turn(this.#outstanding - 1)
@@ -126,6 +139,21 @@ export class Predecessor {
       this.#fail(error)
       this.#thaw()
     }
+  }
+
+  /** With others: when they have settled, too. Meanwhile no answer is due, and what is new is copied from time to time. */
+  async #mayFreeze(group: Group, copy: Copy): Promise<boolean> {
+    clearTimeout(this.#timer)
+    if (!this.#isSettled) group.settled()
+    this.#isSettled = true
+    const may = await group.mayFreeze()
+    if (this.#phase !== 'copy') return false
+    if (may === undefined) throw new Error('the supervisor ended before all workers could freeze')
+    if (!may) {
+      copy.again()
+      this.#expectAnswer()
+    }
+    return may
   }
 
   /** Lets the app run, and waits while more than `most` parts are under way. */
@@ -145,6 +173,7 @@ export class Predecessor {
     try {
       this.#transfer(copy, deadlineMs)
       while (this.#phase === 'vote') this.#handle(this.#link.receiveBefore(deadlineMs))
+      if (this.#phase === 'agree') this.#agree(this.#group as Group, deadlineMs)
       if (this.#phase === 'commit') {
         const commitDeadlineMs = nowMs() + this.#deadlines.freezeMs
         if (!this.#link.sendBefore(commitDeadlineMs, 'commit', {}))
@@ -187,6 +216,13 @@ export class Predecessor {
     const { parts, sessions, states, digest } = this.#ledger
     const manifest = { parts, sessions, states, digest, nextId: copy.nextId }
     if (sent(this.#link.sendBefore(deadlineMs, 'manifest', manifest))) this.#machine.take('sent')
+  }
+
+  #agree(group: Group, deadlineMs: number): void {
+    const { verdict, lost } = agree(this.#link, group, deadlineMs + this.#deadlines.freezeMs * MORE_FOR_OTHERS)
+    if (verdict === 'commit') this.#machine.take('decided')
+    else if (lost !== undefined) this.#lose(lost.kind, `${lost.reason} (phase ${this.#phase})`)
+    else this.#machine.take('overruled')
   }
 
   #noteState<S>(state: S): S {
@@ -238,7 +274,8 @@ export class Predecessor {
       this.#outcome = 'refused'
       this.#reasons = message.fields.reasons
     }
-    this.#machine.take(message.kind)
+    // Others have a say before commit is said.
+    this.#machine.take(message.kind === 'prepared' && this.#group !== undefined ? 'pending' : message.kind)
   }
 
   #isDue(message: TransferMessage): boolean {

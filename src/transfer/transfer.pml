@@ -11,6 +11,9 @@
  * Assumed: SIGKILL kills in the end; a stopped process is continued, or killed, in the end; what was sent before an end
  * closed can still be read; the kernel closes a process' descriptors before its pidfd becomes readable.
  *
+ * A group of pairs is here what its ballot tells one of them: that all commit, or that they do not, at any moment. That no two
+ * are told different things is the ballot's doing: its first word stays.
+ *
  * How much of the world there is: FAULTS (0: nor does a deadline pass or a side refuse), SESSIONS (1; 2: others open and
  * close meanwhile), BYTES that are read from or written to their sockets in all.
  */
@@ -201,7 +204,16 @@ proctype predecessor() {
         }
       :: phase[P] == p_commit && !said && room(P) -> say(P, e_commit, 0, 0); said = true
       /* It hears, or hears nothing. */
-      :: atomic { nempty(inbox[P]) -> inbox[P]?event, a, b }
+      :: atomic {
+          nempty(inbox[P]) -> inbox[P]?event, a, b;
+          if
+          :: phase[P] == p_vote && event == e_prepared -> event = e_pending
+          :: true
+          fi
+        }
+      /* Others decide, one way or the other, whatever has become of its own successor. */
+      :: phase[P] == p_agree -> event = e_decided
+      :: FAULTS > 0 && phase[P] == p_agree -> event = e_overruled
       :: eof(P) -> event = e_eof
       :: predecessor_may_silence && (quiet(P) || stuck) -> event = e_silence
       :: FAULTS > 0 && predecessor_may_failed ->

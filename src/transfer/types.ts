@@ -1,5 +1,6 @@
 /** What the transaction needs from a runtime: it knows nothing of sockets, sessions or state itself. */
 import { messageOf } from '../errors.js'
+import type { Ballot } from '../sys/ballot.js'
 import { MAX_TEXT, type ReasonFields, type RefusalFields } from '../wire/fields.js'
 import type { Fields, TRANSFER } from '../wire/messages.js'
 import type { SessionRecord, SessionUpdate } from '../wire/session-record.js'
@@ -44,6 +45,18 @@ export interface Source {
   handOver(): FollowSource | undefined
 }
 
+/** Several pairs that freeze together, and commit all or none. */
+export interface Group {
+  /** Little is left to copy; to be said once. */
+  settled(): void
+  /** Resolves with true when it may freeze, with undefined when nobody will say so, and with false after a while: what is new is copied then. */
+  mayFreeze(): Promise<boolean | undefined>
+  /** The successor has voted; to be said once. */
+  voted(): void
+  /** What all decide. */
+  readonly ballot: Ballot
+}
+
 export interface CopyLimits {
   readonly copyMs: number
   /** What is done when too much is still changing after that time. */
@@ -58,6 +71,8 @@ export interface Copy {
   states(when: 'copy' | 'freeze'): Iterable<CapturedState>
   /** The next part, captured in about a slice's time; undefined once little is left to send. */
   next(): Part | undefined
+  /** It had settled, and the freeze has to wait for others: `next` has parts again until it settles anew. */
+  again(): void
   /** In the freeze: all that is new, changed or ended since. */
   rest(): Iterable<Part>
   /** The successor could not take these, and has nothing of them: they stay here, and are not sent again. */

@@ -52,5 +52,8 @@ export const followed = v.object({ sessions: count, pauseMs: v.nullable(pause) }
 
 export const phaseDuration = v.object({ phase: name, durationMs: milliseconds })
 
+/** Which of the processes that serve side by side, from 0, and how many they are. */
+export const worker = v.object({ index: count, count: version })
+
 /** Versions of the protocol a side speaks, both ends included. */
 export const protocolRange = v.object({ min: version, max: version })

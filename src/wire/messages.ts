@@ -23,6 +23,7 @@ import {
   refusal,
   text,
   version,
+  worker,
 } from './fields.js'
 import {
   isSessionRecord,
@@ -66,12 +67,18 @@ export const CONTROL = {
       node: name,
       release: name,
       retires: v.optional(v.boolean()),
+      groups: v.optional(v.boolean()),
     }),
   },
   welcome: {
     from: 'supervisor',
     descriptors: 0,
-    fields: v.object({ protocol: version, generation: version, role: v.picklist(['first', 'successor']) }),
+    fields: v.object({
+      protocol: version,
+      generation: version,
+      role: v.picklist(['first', 'successor']),
+      worker: v.optional(worker),
+    }),
   },
   listen: {
     from: 'runtime',
@@ -120,7 +127,31 @@ export const CONTROL = {
       policy: v.optional(v.picklist(['all-or-nothing', 'best-effort'])),
       copyMs: v.optional(milliseconds),
       unsettled: v.optional(v.picklist(['freeze', 'refuse'])),
+      group: v.optional(count),
     }),
+  },
+  /** The next transfer with this number is one of several that commit together. Descriptors: those of the ballot. */
+  group: { from: 'supervisor', descriptors: 2, fields: v.object({ group: count }) },
+  settled: { from: 'runtime', descriptors: 0, fields: v.object({ group: count }) },
+  freeze: { from: 'supervisor', descriptors: 0, fields: v.object({ group: count }) },
+  voted: { from: 'runtime', descriptors: 0, fields: v.object({ group: count }) },
+  /** From one that serves to another, at most so many sessions; without a number all, and it is to go. Descriptor: the channel. */
+  give: {
+    from: 'supervisor',
+    descriptors: 1,
+    fields: v.object({
+      side: v.picklist(['giver', 'taker']),
+      give: count,
+      sessions: v.optional(count),
+      checkMs: milliseconds,
+      freezeMs: milliseconds,
+      drainMs: milliseconds,
+    }),
+  },
+  given: {
+    from: 'runtime',
+    descriptors: 0,
+    fields: v.object({ give: count, sessions: count, pauseMs: v.nullable(pause), reasons: v.array(reason) }),
   },
   active: {
     from: 'runtime',

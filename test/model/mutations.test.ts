@@ -50,6 +50,11 @@ const mutations: Record<string, Mutation> = {
     property: 'one_reader',
     error: VIOLATED,
   },
+  'a predecessor that is overruled thaws without a fence': {
+    table: tableWith('predecessor', 'agree', { overruled: thawed }),
+    property: 'safe',
+    error: BYTE_LOST,
+  },
   'the successor goes on after silence without a fence': {
     table: tableWith('successor', 'vote', { silence: active }),
     property: 'safe',

@@ -16,12 +16,12 @@ const LOST = ['eof', 'silence', 'invalid', 'garbage']
 export const TRANSFERRING: Vocabulary = {
   model: 'transfer.pml',
   phases: {
-    predecessor: ['check', 'copy', 'transfer', 'vote', 'commit', 'yield', 'drain', 'thawed'],
+    predecessor: ['check', 'copy', 'transfer', 'vote', 'agree', 'commit', 'yield', 'drain', 'thawed'],
     successor: ['check', 'copy', 'transfer', 'vote', 'active', 'aborted'],
   },
   events: [
     ...['offer', 'accept', 'refuse', 'batch', 'update', 'gone', 'received', 'freeze', 'manifest', 'prepared', 'commit'],
-    ...['abort', 'active', 'settled', 'sent', 'yielded', 'failed', ...LOST],
+    ...['abort', 'active', 'settled', 'sent', 'pending', 'decided', 'overruled', 'yielded', 'failed', ...LOST],
   ],
   // Shared state takes the same way as a batch, and tells the model nothing new.
   leftOut: ['state'],

@@ -82,11 +82,11 @@ t.test('a host name is looked up; a generation that is gone by then keeps nothin
   listeners.abort(1)
   const pending = listeners.provide(2, spec({ host: 'localhost' }))
   listeners.abort(2)
-  await t.rejects(pending, /the generation is gone/)
+  await t.rejects(pending, /the process is gone/)
   t.equal(sockets(), before)
   const late = listeners.provide(3, spec({ host: 'localhost' }))
   listeners.closeAll()
-  await t.rejects(late, /the generation is gone/)
+  await t.rejects(late, /the process is gone/)
   t.equal(sockets(), before)
 })
 

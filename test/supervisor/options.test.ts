@@ -8,6 +8,7 @@ t.test('the defaults the README names', async (t) => {
   t.same(rest, {
     release,
     listen: [],
+    workers: 1,
     readyTimeoutMs: 30_000,
     drainMs: 30_000,
     freezeMs: 5_000,
@@ -26,6 +27,7 @@ t.test('what is given is taken, zero too', async (t) => {
   const given = {
     release,
     listen: [{ name: 'http', host: '::1', port: 0, backlog: 7 }],
+    workers: 3,
     readyTimeoutMs: 1,
     drainMs: 0,
     freezeMs: 2,
@@ -48,6 +50,7 @@ t.test('what a runtime could not read, or no timer take, is refused here', async
     ['freezeMs', -0.1],
     ['checkMs', Number.NaN],
     ['copyMs', 2 ** 31],
+    ['workers', 0, -1, 1.5, 257, '2'],
     ['policy', 'some', '', null],
     ['unsettled', 'wait'],
     ['memoryLimitBytes', 0, -1, Number.NaN],

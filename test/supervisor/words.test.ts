@@ -106,3 +106,29 @@ t.test(
     t.equal(json?.reasons.length, 1)
   },
 )
+
+t.test(
+  'workers of a version that knows nothing of groups: each is taken over by itself, and the result says so',
+  async (t) => {
+    const supervisor = startSupervisor(t, { command: bare(), options: ['--workers', '2'] })
+    for (const worker of [0, 1]) await supervisor.child.line(new RegExp(`"worker":${worker}.*"msg":"serving"`))
+    const { exitCode, json } = await supervisor.upgrade('--', ...bare('--release', '2'))
+    t.equal(exitCode, 0)
+    t.match(json, { outcome: 'committed', serves: 'successor', sessions: { moved: 14, drained: 6 } })
+    t.match(json?.reasons[0], {
+      of: 'upgrade',
+      reason: /^the predecessor knows nothing of groups/,
+      count: 2,
+      workers: [0, 1],
+    })
+    const said = supervisor.child.lines.filter((line) => /^transfer release=1 .*"predecessor"/.test(line))
+    t.equal(said.length, 2)
+    t.notOk(
+      said.some((line) => line.includes('"group"')),
+      'nor are they told of one',
+    )
+    const shrink = await supervisor.upgrade('--workers', '1')
+    t.equal(shrink.exitCode, 3)
+    t.match(shrink.json?.reasons[0]?.reason, /^worker 1 is one too many, and cannot go: its version of handover/)
+  },
+)

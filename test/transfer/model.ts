@@ -135,6 +135,9 @@ export function transitionsOf(state: State, tables: Tables = PHASES): Transition
     }
     take('settled', (next) => push(next, side, 'freeze'))
     take('sent', (next) => push(next, side, 'manifest'))
+    take('decided', (next) => push(next, side, 'commit'))
+    take('overruled')
+    if (first === 'prepared') take('pending', (next) => void next.to[side].shift())
     const lastWord = side === 'successor' ? 'refuse' : isSending ? 'abort' : undefined
     take('failed', (next) => {
       if (lastWord !== undefined) push(next, side, lastWord)

@@ -6,7 +6,10 @@ import { initial, otherOf, owns, type State, type Tables, transitionsOf } from '
 const tables: Tables = PHASES
 const SIDES = Object.keys(PHASES) as Side[]
 const LOST = ['eof', 'silence', 'invalid']
-const OWN: Record<Side, string[]> = { predecessor: ['settled', 'sent', 'failed', 'yielded'], successor: ['failed'] }
+const OWN: Record<Side, string[]> = {
+  predecessor: ['settled', 'sent', 'pending', 'decided', 'overruled', 'failed', 'yielded'],
+  successor: ['failed'],
+}
 const FINAL: Record<Side, string[]> = { predecessor: ['drain', 'thawed'], successor: ['active', 'aborted'] }
 const START = 'check'
 
@@ -264,6 +267,7 @@ function finds(t: Test, table: Tables, flaw: RegExp): void {
 t.test('the model finds what is wrong when the tables are', async (t) => {
   finds(t, changed('predecessor', 'vote', 'silence', { to: 'thawed' }), UNSAFE)
   finds(t, changed('predecessor', 'commit', 'silence', { to: 'thawed' }), UNSAFE)
+  finds(t, changed('predecessor', 'agree', 'overruled', { to: 'thawed' }), UNSAFE)
   finds(t, changed('successor', 'vote', 'silence', { to: 'active' }), UNSAFE)
   finds(t, changed('successor', 'vote', 'commit', { to: 'active' }), UNSAFE)
   finds(t, changed('successor', 'vote', 'eof', { to: 'aborted' }), /^the successor has everything and does not go on/)

@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap'
 import { binding } from '../../src/sys/binding.js'
 import { Predecessor } from '../../src/transfer/predecessor.js'
-import type { Ending, FollowSource, Part, Source } from '../../src/transfer/types.js'
+import type { Ending, FollowSource, Group, Part, Source } from '../../src/transfer/types.js'
 import { sealState } from '../../src/wire/envelope.js'
 import type { RefusalFields } from '../../src/wire/fields.js'
 import { scaled, within } from '../harness/timeout.js'
@@ -72,6 +72,11 @@ export class FakeSource implements Source {
     return this.#copied < COPIED ? this.#batch(++this.#copied) : undefined
   }
 
+  agains = 0
+  again(): void {
+    this.agains++
+  }
+
   *rest(): Iterable<Part> {
     yield this.#batch(COPIED + 1)
     this.#comesTo('rest')
@@ -130,6 +135,7 @@ export async function run(
   acts: readonly string[],
   deadlines = PATIENT,
   source = new FakeSource(),
+  group?: Group,
 ): Promise<Run> {
   const peer = await nextPlayer()
   const before = openDescriptors()
@@ -143,7 +149,7 @@ export async function run(
         wasDead = peer.state === 'Z'
         resolve(how)
       }
-      new Predecessor(part.link, part.fence, source, deadlines, onEnding).start()
+      new Predecessor(part.link, part.fence, source, deadlines, onEnding, group).start()
     }),
     () => `the ending; the peer said:\n${part.lines().join('\n')}`,
   )

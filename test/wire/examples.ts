@@ -44,6 +44,18 @@ export const EXAMPLES: Record<string, Record<string, Fields[]>> = {
       { side: 'predecessor', checkMs: 1, freezeMs: 0.5, drainMs: 0 },
       { side: 'successor', checkMs: 1, freezeMs: 1, drainMs: 1 },
     ],
+    group: [{ group: 7 }],
+    settled: [{ group: 7 }],
+    freeze: [{ group: 7 }],
+    voted: [{ group: 7 }],
+    give: [
+      { side: 'giver', give: 1, checkMs: 1, freezeMs: 0.5, drainMs: 0 },
+      { side: 'taker', give: 0, checkMs: 1, freezeMs: 1, drainMs: 1 },
+    ],
+    given: [
+      { give: 1, sessions: 0, pauseMs: null, reasons },
+      { give: 1, sessions: 9, pauseMs, reasons: [] },
+    ],
     active: [
       { sessions: 0, pauseMs: null, listeners: [] },
       { sessions: 1, pauseMs, listeners: [{ name: 'chat', cookie: '18446744073709551615', port: 4000 }] },
