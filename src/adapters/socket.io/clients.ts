@@ -149,7 +149,7 @@ export class Clients {
 
   #notNow(webSocket: WebSocket): string | undefined {
     const obstacle = notNow(webSocket)
-    if (obstacle !== undefined) this.#stillness.wait(webSocket, obstacle.isBrief)
+    if (obstacle !== undefined) this.#stillness.wait(webSocket, obstacle)
     return obstacle?.reason
   }
 
