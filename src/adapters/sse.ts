@@ -134,7 +134,7 @@ class Streams<Session, State> implements EventStreams<Session> {
     return {
       drained: () => void stream.emit('drain'),
       closed: () => stream.over(),
-      movable: () => this.touch(stream),
+      changed: () => this.touch(stream),
       idle: (socket) => this.#serveNext(socket),
     }
   }

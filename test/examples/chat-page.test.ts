@@ -84,7 +84,7 @@ t.test(
     for (const one of [ada, grace]) t.same(await said(one), all)
     t.equal(await of('people'), 'ada, grace', 'who they are has moved, too')
     // The picture shows both colours in the strip of answers.
-    await ada.page.waitForFunction("document.querySelectorAll('.pulse .even').length > 12")
+    await ada.page.locator('.pulse .even').nth(12).waitFor({ state: 'attached' })
     await pictures(ada, grace)
 
     await ada.page.locator('#upgrade').click()

@@ -291,6 +291,43 @@ t.test('what cannot move at the freeze says why, and follows when it can', async
   t.equal((await server.supervisor.stop()).exitCode, 0)
 })
 
+t.test('a stream the app holds follows when it is let go', async (t) => {
+  const server = await EventServer.start(t)
+  const client = await server.stream('one')
+  await server.ask('/hold?name=one')
+  const go = server.client()
+  go.send('GET /go HTTP/1.1\r\nHost: x')
+  const upgrade = server.supervisor.upgrade()
+  await server.supervisor.child.line(/"generation":2.*"msg":"serving"/)
+  t.equal(await server.ask('/look?name=one'), null)
+  go.send('\r\nConnection: close\r\n\r\n')
+  const { exitCode, json } = await upgrade
+  t.match({ exitCode, json }, { exitCode: 0, json: { sessions: { moved: 1, dropped: 0 } } })
+  t.match(JSON.stringify(json?.reasons), /the app holds it/)
+  t.equal(await server.ask('/send?name=one&data=late'), true)
+  await client.gets('data: late\n\n')
+  client.socket.destroy()
+  t.equal((await server.supervisor.stop()).exitCode, 0)
+})
+
+t.test('requests that get no stream: HEAD, and a client that has gone before it is answered', async (t) => {
+  const server = await EventServer.start(t)
+  const head = server.client()
+  head.send('HEAD /events?name=head HTTP/1.1\r\nHost: x\r\n\r\n')
+  await server.supervisor.child.line(/^close generation=1 name=head reason=closed$/)
+  head.send('GET /next HTTP/1.1\r\nHost: x\r\n\r\n')
+  await head.gets('{"path":"/next","generation":1}\n')
+  t.match(head.received, /content-type: text\/event-stream/i)
+  t.match(head.body, /^HTTP\/1\.1 200 OK/, 'without a body')
+  const gone = server.client()
+  gone.send('GET /gone?name=gone HTTP/1.1\r\nHost: x\r\n\r\n')
+  gone.socket.end()
+  await server.supervisor.child.line(/^close generation=1 name=gone reason=client$/)
+  t.match(await server.ask('/who'), { streams: 0 })
+  head.socket.destroy()
+  t.equal((await server.supervisor.stop()).exitCode, 0)
+})
+
 t.test('heartbeats go on', async (t) => {
   const server = await EventServer.start(t, { args: ['--heartbeat', '200', '--retry', '1234'] })
   const client = await server.stream('one')

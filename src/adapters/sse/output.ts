@@ -28,8 +28,8 @@ export interface Framing {
 export interface OutputEvents {
   drained(): void
   closed(): void
-  /** It may be movable from now on. */
-  movable(): void
+  /** It may be movable from now on, or not any more. */
+  changed(): void
 }
 
 /** The ends of a socket that Node's HTTP server does not look after. Returns what takes the listeners off again. */

@@ -96,9 +96,16 @@ export class MovableOutput extends ResponseOutput {
     response.on('close', () => {
       this.#isOver = true
     })
-    if (response.socket === null) response.once('socket', () => events.movable())
+    if (response.socket === null) response.once('socket', () => events.changed())
     // The parser is still in the middle of the request when it calls the app.
     process.nextTick(() => this.#whenReceived())
+  }
+
+  override write(bytes: Uint8Array): boolean {
+    const isTaken = super.write(bytes)
+    // By the app. The bytes wait in the response, and the socket is not used.
+    if (this.#response.writableCorked > 0) this.#events.changed()
+    return isTaken
   }
 
   override get notNow(): string | undefined {
@@ -130,6 +137,6 @@ export class MovableOutput extends ResponseOutput {
     const { server } = this.#socket as { server?: object }
     const giveBack = relieveParser(this.#socket, endsAreSeen(this.#socket, allowsHalfOpen(server)))
     this.#response.once('close', giveBack)
-    this.#events.movable()
+    this.#events.changed()
   }
 }
