@@ -1,10 +1,15 @@
 /** The README's blocks are run as a user would: in a directory of their own, with the package installed. */
+
+import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { Agent, get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { WebSocket } from 'ws'
 import { compiled, startChild } from '../harness/child.js'
 import { ask, lineOf } from '../harness/lines.js'
+import { startSupervisor } from '../harness/supervisor.js'
 import { within } from '../harness/timeout.js'
 import { blocksOf, root, sourceFiles } from './source.js'
 
@@ -15,6 +20,38 @@ const sh = blocksOf('README.md')
   .filter(({ language }) => language === 'sh')
   .map(({ code }) => code)
 const readme = readFileSync(`${root}README.md`, 'utf8')
+
+/** Each asks who serves, over one connection. */
+const CLIENTS = {
+  async keepAlive(port: number) {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    let first: unknown
+    return {
+      async ask(): Promise<string> {
+        const request = get({ port, host: '127.0.0.1', agent })
+        const [response] = await within(once(request, 'response'), 'a response')
+        first ??= request.socket
+        if (request.socket !== first) throw new Error('it took a second connection')
+        let body = ''
+        for await (const chunk of response) body += String(chunk)
+        return body.replace('process ', '').trim()
+      },
+      close: () => agent.destroy(),
+    }
+  },
+  async webSocket(port: number) {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/`)
+    await within(once(socket, 'open'), 'a WebSocket')
+    return {
+      async ask(): Promise<string> {
+        socket.send('who')
+        const [message] = await within(once(socket, 'message'), 'a message')
+        return String(message)
+      },
+      close: () => socket.terminate(),
+    }
+  },
+}
 
 /** A directory with the package in its node_modules, and `npx` that finds it. */
 function project(t: Test): { folder: string; env: NodeJS.ProcessEnv } {
@@ -32,7 +69,7 @@ function project(t: Test): { folder: string; env: NodeJS.ProcessEnv } {
 const ANNOUNCE = "\nconsole.log('port ' + server.address().port)\n"
 
 t.test('the README has the blocks this test knows', async (t) => {
-  t.equal(js.length, 5)
+  t.equal(js.length, 6)
   t.equal(sh.length, 2)
   t.match(js[0], /^\/\/ server\.js\n/)
   const lines = (js[0] ?? '')
@@ -99,9 +136,29 @@ t.test('a field that was forgotten: recorded, then held, then found out', async 
   t.match(await run(`${before}, age: 3`), { code: 1, output: /version 1: state\.age appeared \(number\)/ })
 })
 
+t.test('a web server: an HTTP connection and a WebSocket go on in another process', async (t) => {
+  const { folder } = project(t)
+  symlinkSync(`${root}node_modules/ws`, join(folder, 'node_modules', 'ws'))
+  const announce = "\nconsole.log('port ' + server.address().port)\n"
+  writeFileSync(join(folder, 'web.js'), (js[4] ?? '').replace('port: 8080', "port: 0, host: '127.0.0.1'") + announce)
+  const supervisor = startSupervisor(t, { command: ['node', join(folder, 'web.js')] })
+  const port = Number((await supervisor.child.line(/^port (\d+)$/))[1])
+  const [http, webSocket] = [await CLIENTS.keepAlive(port), await CLIENTS.webSocket(port)]
+  t.teardown(() => {
+    for (const client of [http, webSocket]) client.close()
+  })
+  const first = await http.ask()
+  t.equal(await webSocket.ask(), `${first}: who`)
+  t.match((await supervisor.upgrade()).json, { outcome: 'committed', sessions: { moved: 2, drained: 0, dropped: 0 } })
+  const second = await http.ask()
+  t.not(second, first)
+  t.equal(await webSocket.ask(), `${second}: who`)
+  t.equal((await supervisor.stop()).exitCode, 0)
+})
+
 t.test('as a library', async (t) => {
   const { folder, env } = project(t)
-  writeFileSync(join(folder, 'supervise.js'), js[4] ?? '')
+  writeFileSync(join(folder, 'supervise.js'), js[5] ?? '')
   const child = startChild(t, process.execPath, ['supervise.js'], { cwd: folder, env })
   t.same(await within(child.closed, 'its end'), { code: 0, signal: null }, child.lines.join('\n'))
   t.ok(

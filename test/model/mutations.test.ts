@@ -135,8 +135,8 @@ const mutations: Record<string, Mutation> = {
     source: [
       ['bool cut; ', 'bool spoiled; bool cut; '],
       [
-        'nempty(inbox[P]) -> inbox[P]?event, a, b }',
-        'nempty(inbox[P]) -> inbox[P]?event, a, b; spoiled = spoiled || event == e_garbage; event = (spoiled -> e_invalid : event) }',
+        'nempty(inbox[P]) -> inbox[P]?event, a, b;',
+        'nempty(inbox[P]) -> inbox[P]?event, a, b; spoiled = spoiled || event == e_garbage; event = (spoiled -> e_invalid : event);',
       ],
     ],
     property: 'ends',

@@ -5,7 +5,8 @@
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createRequire } from 'node:module'
-import { Server, type Socket } from 'socket.io'
+import { join } from 'node:path'
+import type { Server, Socket } from 'socket.io'
 import type { WebSocket, WebSocketServer } from 'ws'
 
 export interface EnginePacket {
@@ -179,10 +180,12 @@ export interface Library {
 /** @returns the library, or as a string what of it is not there. */
 export function learn(server: Server): Library | string {
   const io = server as unknown as Io
-  if (!(server instanceof Server)) return 'the server is of another copy of socket.io than the one handover finds'
   try {
+    const main = mainOf(server)
+    if (main === undefined)
+      return 'the server is of a copy of socket.io that is not found from here, or from the main script'
     // As the library itself finds them: whatever else is installed, these belong together.
-    const require = createRequire(createRequire(import.meta.url).resolve('socket.io'))
+    const require = createRequire(main)
     const library: Library = {
       io,
       engine: io.engine,
@@ -195,6 +198,21 @@ export function learn(server: Server): Library | string {
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
   }
+}
+
+/** The library's main file: there may be several copies, and the app's need not be the one that is found from here (npm link). */
+function mainOf(server: Server): string | undefined {
+  for (const from of [import.meta.url, process.argv[1], join(process.cwd(), 'package.json')]) {
+    if (from === undefined) continue
+    try {
+      const require = createRequire(from)
+      const main = require.resolve('socket.io')
+      if (server instanceof require(main).Server) return main
+    } catch {
+      // None there, or one this Node cannot load: not the server's.
+    }
+  }
+  return undefined
 }
 
 const IS_FUNCTION: readonly [keyof Library, readonly string[]][] = [
