@@ -37,6 +37,8 @@ export const CLIENTS: Record<Subject['client'], (port: number) => Promise<Client
   async sse(port) {
     const request = get({ port, host: '127.0.0.1', agent: false })
     const [response] = await within(once(request, 'response'), 'a response')
+    // Its own close() aborts it.
+    response.on('error', () => undefined)
     let latest = 0
     let over = false
     const lines = createInterface({ input: response })
