@@ -1,6 +1,7 @@
 // The long runs of test/soak, of which `npm test` takes a small share.
 //
 //   node scripts/soak.js generations [--generations 100]
+//   node scripts/soak.js http [--requests 100000]
 //   node scripts/soak.js oracle [--megabytes 1024] [--connections 2000] [--seed N]
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
@@ -10,6 +11,7 @@ import { parseArgs } from 'node:util'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const RUNS = {
   generations: { test: 'test/soak/soak.test.ts', prefix: 'HANDOVER_SOAK', options: { generations: '100' } },
+  http: { test: 'test/soak/http.test.ts', prefix: 'HANDOVER_HTTP', options: { requests: '100000' } },
   oracle: {
     test: 'test/soak/oracle.test.ts',
     prefix: 'HANDOVER_ORACLE',

@@ -7,7 +7,7 @@ import type { Runtime, SessionDefinition, SessionKind, StateDefinition } from '.
 export interface Host extends Runtime {
   /**
    * Declares a base kind: what a connection is as long as nobody has declared it to be more. `open` by another kind takes the
-   * socket over with its id, `leave` gives it back.
+   * socket over, `leave` gives it back. Output of such a session cannot be read back: while some is unsent, `notNow` says so.
    */
   baseSessions<Session, State = unknown>(
     name: string,

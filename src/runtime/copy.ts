@@ -112,17 +112,18 @@ export class SessionCopy implements Copy, Follower {
     this.#hooks.freeze()
     if (!this.#isMovable) return
     this.#takeSamples()
+    const changing = [this.#dirty, this.#unsettled, this.#fresh.keys(), this.#sessions.holds.sockets]
+    const some = new Set(changing.flatMap((sockets) => [...sockets]))
     for (const kind of this.#sessions.kinds.values()) {
-      const { onFreeze, onThaw } = kind.definition
-      const isAsked = kind.mayStay
-      if (!isAsked && onFreeze === undefined && onThaw === undefined) continue
       const isToFollow = this.#plans.isToFollow(kind)
-      for (const [socket, { session }] of [...kind.entries]) {
+      for (const socket of this.#plans.areAllAsked(kind) ? [...kind.entries.keys()] : some) {
+        const entry = kind.entries.get(socket)
+        if (entry === undefined || socket.destroyed || this.#stays.has(socket)) continue
         if (isToFollow && !this.#known.has(socket) && !this.#fresh.has(socket)) continue
-        if (socket.destroyed || this.#stays.has(socket)) continue
-        const reason = isAsked ? kind.notNow(socket, session) : undefined
+        const reason = kind.notNow(socket, entry.session)
         const choice = this.#plans.of(kind).choice
-        if (reason === undefined) this.#attempt(socket, () => freezeOne(this.#frozen, kind, choice, socket, session))
+        if (reason === undefined)
+          this.#attempt(socket, () => freezeOne(this.#frozen, kind, choice, socket, entry.session))
         else this.#keep(socket, { kind: kind.name, version: choice.version, reason, held: true })
       }
     }
@@ -311,7 +312,7 @@ export class SessionCopy implements Copy, Follower {
       this.#known.set(socket, { kind, entry, choice, isEarly, checksum: envelope?.checksum })
       if (!isFinal) {
         if (!isEarly || definition.precopy?.changes !== 'touch') this.#late.add(socket)
-        this.#followSettling(socket, isEarly)
+        if (isEarly) this.#followSettling(socket, kind, entry)
       }
       size += bytes + (envelope?.bytes.length ?? 0)
       if (records.length === MAX_BATCH || size >= PART_BYTES || nowMs() >= untilMs) break
@@ -378,12 +379,13 @@ export class SessionCopy implements Copy, Follower {
     const change = captureChange(socket, known, describe, isFinal || known.isEarly, isUsed)
     this.#dirty.delete(socket)
     if (isFinal) this.#late.delete(socket)
-    else this.#followSettling(socket, known.isEarly)
+    else if (known.isEarly) this.#followSettling(socket, known.kind, known.entry)
     return change
   }
 
-  #followSettling(socket: Socket, isEarly: boolean): void {
-    if (isEarly && this.#transport.isUnsettled(socket)) this.#unsettled.add(socket)
+  #followSettling(socket: Socket, kind: Kind, { session }: Entry): void {
+    const isUnsettled = this.#transport.isUnsettled(socket) || kind.notNow(socket, session) !== undefined
+    if (isUnsettled) this.#unsettled.add(socket)
     else this.#unsettled.delete(socket)
   }
 }

@@ -33,6 +33,10 @@ export class Holds {
     return reasons?.values().next().value
   }
 
+  get sockets(): Iterable<Socket> {
+    return this.#reasons.keys()
+  }
+
   get isEmpty(): boolean {
     return this.#reasons.size === 0
   }

@@ -37,6 +37,16 @@ export class Plans {
     return this.#accept.sessions.some((choice) => choice.name === name && choice.early === true)
   }
 
+  /**
+   * Whether each session is asked, or told, in the freeze. Of a kind that says itself what has changed the others have been
+   * asked when they were captured, and their answer holds: the pause does not grow with them.
+   */
+  areAllAsked(kind: Kind): boolean {
+    const { notNow, onFreeze, onThaw, precopy } = kind.definition
+    if (onFreeze !== undefined || onThaw !== undefined) return true
+    return notNow !== undefined && !(this.isEarly(kind) && precopy?.changes === 'touch')
+  }
+
   /** After commit, but for the first few. */
   isToFollow({ definition }: Kind): boolean {
     return definition.independent === true && this.#accept.follows === true

@@ -138,8 +138,9 @@ export class Sessions {
     if (other !== undefined && (!other.isBase || kind.isBase))
       throw new HandoverError('HANDOVER_USAGE', `the socket is a session of kind "${other.name}" already`)
     const base = other && { kind: other, session: other.entries.get(socket)?.session }
-    if (base === undefined) this.#transport.attach(socket)
-    else this.remove(base.kind, socket)
+    if (base !== undefined) this.remove(base.kind, socket)
+    // What costs the socket anything is for who has opened it to move at any instant.
+    if (!kind.isBase) this.#transport.attach(socket)
     // A new id: the copy under way may know the old one, and its end and this beginning are two things.
     this.add(kind, socket, { id: this.#nextId, session, ...(base === undefined ? {} : { base }) })
   }

@@ -37,7 +37,8 @@ export interface SessionDefinition<Session, State = any> extends Versioned {
    */
   readonly independent?: true
   /**
-   * Why this session cannot move at this instant ("in a transaction"), or undefined. Asked in the freeze, of every session:
+   * Why this session cannot move at this instant ("in a transaction"), or undefined. Asked in the freeze, of every session
+   * (with `precopy` and `changes: 'touch'` when it is copied, and of those that were used since, touched, or held back):
    * cheap, without side effects. Such a session stays in the predecessor whatever the policy, and follows as soon as it may:
    * `touch` it then, else it is asked again at growing intervals (250 ms to 5 s).
    */

@@ -25,9 +25,21 @@ export {
   unreadInput,
   unsentOutput,
   writeFirst,
+  writeStringsDirectly,
   writesInFlight,
 } from './node/buffers.js'
 export { collectYoung, prepareToCollect } from './node/collect.js'
+export {
+  countConnection,
+  countRequests,
+  holdReads,
+  incomingRequest,
+  isAtBoundary,
+  isParsing,
+  letRead,
+  releaseParser,
+  whyNotAtBoundary,
+} from './node/http.js'
 export { type HeldListener, listenHeld } from './node/listener.js'
 export { applyOptions, hasOptions, isUnrefed, knowOptions, optionsOf, unrefSilently } from './node/options.js'
 export { descriptorOf } from './node/private.js'

@@ -13,7 +13,11 @@ export interface Fixpoint {
 }
 
 export async function census(supervisor: TestSupervisor, port: number): Promise<Fixpoint> {
-  const { pid } = await ask(port)
+  return censusOf(supervisor, (await ask(port)).pid)
+}
+
+/** @param pid of the runtime that serves. */
+export function censusOf(supervisor: TestSupervisor, pid: number): Fixpoint {
   return {
     supervisor: descriptorSorts(supervisor.child.pid),
     runtime: descriptorSorts(pid),
@@ -25,9 +29,14 @@ export async function census(supervisor: TestSupervisor, port: number): Promise<
 
 /** The census once it is as it was, or what it still is after a while: the last connection's end may be on its way. */
 export async function censusLike(before: Fixpoint, supervisor: TestSupervisor, port: number): Promise<Fixpoint> {
+  return await settled(before, () => census(supervisor, port))
+}
+
+/** As censusLike, of whatever takes the census. */
+export async function settled(before: Fixpoint, take: () => Promise<Fixpoint>): Promise<Fixpoint> {
   const giveUpAt = performance.now() + scaled(5_000)
   for (;;) {
-    const now = await census(supervisor, port)
+    const now = await take()
     if (JSON.stringify(now) === JSON.stringify(before) || performance.now() > giveUpAt) return now
   }
 }

@@ -288,3 +288,37 @@ t.test('what becomes a session after commit follows, while there are connections
   before.mayOpen = false
   t.equal(move.left?.due(), undefined)
 })
+
+t.test(
+  'a kind that says what has changed is asked while it is copied, and in the freeze where the answer may be another',
+  async (t) => {
+    let asked: string[] = []
+    const lean = {
+      precopy: { changes: 'touch' as const, update: () => undefined, forget: () => undefined },
+      notNow: (_socket: Socket, { name, busy }: Job) => {
+        asked.push(name)
+        return busy
+      },
+    }
+    class Lean extends Jobs {
+      constructor(count: number) {
+        super(count, { ...lean, ...({ onFreeze: undefined, onThaw: undefined } as object) })
+      }
+    }
+    const [before, after] = [new Lean(5), new Lean(0)]
+    before.job(2).busy = 'in the copy'
+    const move = begin(before, after).serve()
+    t.same(asked, ['j0', 'j1', 'j2', 'j3', 'j4'])
+    asked = []
+    before.kind.touch(before.at(1))
+    before.job(1).busy = 'since'
+    delete before.job(2).busy
+    before.kind.hold(before.at(3), 'held')
+    before.open('fresh')
+    move.freeze()
+    t.same(asked.sort(), ['fresh', 'j1', 'j2'])
+    move.commit()
+    t.same(before.names, ['j1', 'j3'])
+    t.same(after.names.sort(), ['fresh', 'j0', 'j2', 'j4'])
+  },
+)

