@@ -9,10 +9,11 @@
 namespace handover {
 namespace {
 
-Napi::Value SocketPair(const Napi::CallbackInfo& info) {
+template <Status (*Make)(OwnedFd*)>
+Napi::Value Pair(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   OwnedFd ends[2];
-  const Status status = posix::SocketPair(ends);
+  const Status status = Make(ends);
   if (!status.ok()) return Done(env, status);
   Napi::Array pair = Napi::Array::New(env, 2);
   if (pair.IsEmpty() || !pair.Set(0u, ends[0].get()) || !pair.Set(1u, ends[1].get())) return {};
@@ -126,7 +127,8 @@ Napi::Value ListenTcp(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void BindSockets(Napi::Object exports) {
-  Bind<SocketPair>(exports, "socketpair");
+  Bind<Pair<posix::SocketPair>>(exports, "socketpair");
+  Bind<Pair<posix::StreamPair>>(exports, "streampair");
   Bind<Send>(exports, "send");
   Bind<Receive>(exports, "receive");
   Bind<PeerCredentials>(exports, "peerCredentials");

@@ -48,14 +48,22 @@ void Collect(msghdr* message, std::vector<OwnedFd>* descriptors) {
 
 }  // namespace
 
-Status SocketPair(OwnedFd ends[2]) {
+namespace {
+
+Status Pair(int type, OwnedFd ends[2]) {
   int fds[2];
-  const Status status = Check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), "socketpair");
+  const Status status = Check(socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), "socketpair");
   if (!status.ok()) return status;
   ends[0] = OwnedFd(fds[0]);
   ends[1] = OwnedFd(fds[1]);
   return status;
 }
+
+}  // namespace
+
+Status SocketPair(OwnedFd ends[2]) { return Pair(SOCK_SEQPACKET, ends); }
+
+Status StreamPair(OwnedFd ends[2]) { return Pair(SOCK_STREAM, ends); }
 
 Status Send(int fd, const uint8_t* payload, size_t length, const std::vector<int>& descriptors, bool* sent) {
   alignas(cmsghdr) char control[kControlBytes] = {};

@@ -21,6 +21,9 @@ struct Received {
 /// SOCK_SEQPACKET, non-blocking, close-on-exec.
 Status SocketPair(OwnedFd ends[2]);
 
+/// SOCK_STREAM, non-blocking, close-on-exec.
+Status StreamPair(OwnedFd ends[2]);
+
 /// Sends one message, whole or not at all; `sent` is false when it would block.
 Status Send(int fd, const uint8_t* payload, size_t length, const std::vector<int>& descriptors, bool* sent);
 

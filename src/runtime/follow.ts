@@ -142,7 +142,8 @@ export class Following implements FollowSource, Follower {
     for (const socket of this.#round) {
       this.#round.delete(socket)
       const left = this.#left.get(socket)
-      if (left === undefined || socket.destroyed) continue
+      // Touched while it was captured: it is in this batch.
+      if (left === undefined || socket.destroyed || captured.some((one) => one.socket === socket)) continue
       const { kind, entry, choice } = left
       const { definition, name } = kind
       const reason = kind.mayStay ? kind.notNow(socket, entry.session) : undefined

@@ -31,6 +31,8 @@ export interface Watcher {
 export interface Binding {
   /** SOCK_SEQPACKET pair, non-blocking, CLOEXEC. */
   socketpair(): [number, number]
+  /** SOCK_STREAM pair, non-blocking, CLOEXEC: what a net.Socket can be made of. */
+  streampair(): [number, number]
   /**
    * sendmsg with SCM_RIGHTS, MSG_NOSIGNAL | MSG_DONTWAIT; whole or not at all. `false` when it would block.
    * More than 253 descriptors, or an empty payload, throws RangeError before the call.

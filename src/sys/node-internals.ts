@@ -40,9 +40,11 @@ export {
   releaseParser,
   whyNotAtBoundary,
 } from './node/http.js'
+export { canReadWindow, fullDictionary, inflateWindow, withoutZerosBefore } from './node/inflate.js'
 export { type HeldListener, listenHeld } from './node/listener.js'
 export { applyOptions, hasOptions, isUnrefed, knowOptions, optionsOf, unrefSilently } from './node/options.js'
 export { descriptorOf } from './node/private.js'
+export { readRequest } from './node/request.js'
 export { unsupported } from './node/self-test.js'
 export { idleLeftMs, knowTimeout, resumeIdleTimer, timerOf } from './node/timers.js'
 export {
@@ -53,4 +55,5 @@ export {
   sessionIdContextOf,
   setSessionIdContext,
 } from './node/tls.js'
+export { idleLeftMs, knowTimeout, resumeIdleTimer, timeLeftMs, timerOf } from './node/timers.js'
 export { followUse } from './node/usage.js'

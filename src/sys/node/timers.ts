@@ -30,6 +30,13 @@ export function idleLeftMs(socket: net.Socket): number | undefined {
   return Math.max(1, wholeMs - Math.max(0, timerClockMs() - timer._idleStart))
 }
 
+/** Milliseconds until a timer of setTimeout() fires; undefined when it has fired, or was cleared, and is not armed again. */
+export function timeLeftMs(timer: NodeJS.Timeout): number | undefined {
+  const { _destroyed, _idleStart, _idleTimeout, _onTimeout } = timer as unknown as Timeout
+  if (_destroyed || _onTimeout === null || _idleTimeout < 0) return undefined
+  return Math.max(0, _idleTimeout - Math.max(0, timerClockMs() - _idleStart))
+}
+
 /** The clock of `_idleStart`. It began some tens of milliseconds after performance.now(), and only a timer tells it. */
 function timerClockMs(): number {
   const timer = setTimeout(ignore, 1)
