@@ -46,7 +46,7 @@ export { applyOptions, hasOptions, isUnrefed, knowOptions, optionsOf, unrefSilen
 export { descriptorOf } from './node/private.js'
 export { readRequest } from './node/request.js'
 export { unsupported } from './node/self-test.js'
-export { idleLeftMs, knowTimeout, resumeIdleTimer, timerOf } from './node/timers.js'
+export { idleLeftMs, knowTimeout, resumeIdleTimer, timeLeftMs, timerOf } from './node/timers.js'
 export {
   areTicketKeysGiven,
   isContextGiven,
@@ -55,5 +55,4 @@ export {
   sessionIdContextOf,
   setSessionIdContext,
 } from './node/tls.js'
-export { idleLeftMs, knowTimeout, resumeIdleTimer, timeLeftMs, timerOf } from './node/timers.js'
 export { followUse } from './node/usage.js'
