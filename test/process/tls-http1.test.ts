@@ -4,8 +4,9 @@ import { Agent, request } from 'node:https'
 import type { TLSSocket } from 'node:tls'
 import t, { type Test } from 'tap'
 import { Agent as UndiciAgent, request as undiciRequest } from 'undici'
+import { startChild } from '../harness/child.js'
 import { scaled, until, within } from '../harness/timeout.js'
-import { serveTls, TlsClient, TRUST } from '../harness/tls.js'
+import { has, serveTls, TlsClient, TRUST } from '../harness/tls.js'
 
 t.setTimeout(scaled(120_000))
 
@@ -227,13 +228,26 @@ t.test('at the deadline: close_notify and FIN, reading on, no reset, and the rea
     }
   })()
   const raw = await TlsClient.open(stage.port)
+  const openssl = has('openssl', 'version')
+    ? startChild(t, 'openssl', ['s_client', '-connect', `127.0.0.1:${stage.port}`])
+    : undefined
+  await openssl?.line(/Verify return code/)
   const { exitCode, json } = await stage.upgrade()
   await talk
   for (const client of [idle, busy, raw]) await client.isEnded()
   t.equal(exitCode, 0)
+  const dropped = openssl === undefined ? 3 : 4
+  if (openssl !== undefined) {
+    await within(openssl.closed, 'the end of openssl')
+    // Without close_notify it is "unexpected eof while reading".
+    t.notOk(
+      openssl.lines.some((line) => /unexpected eof|errno/.test(line)),
+      openssl.lines.slice(-5).join('\n'),
+    )
+  }
   t.match(json, {
     outcome: 'committed',
-    sessions: { drained: 0, dropped: 3 },
-    reasons: [{ of: 'dropped', count: 3, reason: `${REASON}, and still open after ${drainMs} ms of drain` }],
+    sessions: { drained: 0, dropped },
+    reasons: [{ of: 'dropped', count: dropped, reason: `${REASON}, and still open after ${drainMs} ms of drain` }],
   })
 })
