@@ -92,8 +92,10 @@ await runTrial(async ({ subject, connections, rounds, ms }: FloodParams): Promis
 
   const fresh = await measure()
   const { exitCode, json } = await supervisor.upgrade()
-  assert.equal(exitCode, 0)
-  assert.equal(json?.sessions.moved, connections, JSON.stringify(json))
+  assert.equal(exitCode, 0, JSON.stringify(json))
+  // Of Socket.IO there is one more, which is the program's own.
+  assert.ok(json !== undefined && json.sessions.moved >= connections, JSON.stringify(json))
+  assert.equal(json.sessions.drained + json.sessions.dropped, 0, JSON.stringify(json))
   pids.with = runtimePid(supervisor.child)
   const upgraded = await measure()
   return { fresh, upgraded }
