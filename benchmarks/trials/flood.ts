@@ -45,7 +45,8 @@ export interface FloodTrial {
 }
 
 const CLOCK_TICKS = 100
-const WARM_ROUNDS = 3
+/** A successor is a new process: it is compiled no sooner than the servers it is held against were. */
+const WARM_ROUNDS = 16
 
 await runTrial(async ({ subject, connections, rounds, ms }: FloodParams): Promise<FloodTrial> => {
   const { file, wire, joined } = SUBJECTS[subject]
