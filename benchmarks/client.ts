@@ -1,7 +1,7 @@
 /** One connection that asks, one question at a time, and checks every byte of the answer. */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { PROTOCOLS, type Protocol, type ProtocolName } from './protocols.js'
+import { type Exchange, PROTOCOLS, type Protocol, type WireName } from './protocols.js'
 
 const CONNECTING_AT_ONCE = 100
 
@@ -10,11 +10,13 @@ export class Client {
   answers = 0
   readonly #protocol: Protocol
   #reply: Buffer | undefined
+  #exchange: Exchange
   #onReply: (() => void) | undefined
 
-  constructor(socket: Socket, protocol: ProtocolName, onWrong: (reason: string) => void) {
+  constructor(socket: Socket, protocol: WireName, onWrong: (reason: string) => void) {
     this.socket = socket
     this.#protocol = PROTOCOLS[protocol]
+    this.#exchange = this.#protocol
     socket.on('data', (bytes: Buffer) => {
       try {
         this.#take(bytes)
@@ -30,7 +32,16 @@ export class Client {
 
   ask(onReply: () => void): void {
     this.#onReply = onReply
-    this.socket.write(this.#protocol.request)
+    this.socket.write(this.#exchange.request)
+  }
+
+  /** What the protocol wants before the first question. */
+  async greet(): Promise<void> {
+    for (const greeting of this.#protocol.greetings ?? []) {
+      this.#exchange = greeting
+      await new Promise<void>((resolve) => this.ask(resolve))
+    }
+    this.#exchange = this.#protocol
   }
 
   #take(bytes: Buffer): void {
@@ -38,7 +49,7 @@ export class Client {
     if (onReply === undefined) throw new Error(`${bytes.length} bytes that nobody asked for`)
     const reply = this.#reply === undefined ? bytes : Buffer.concat([this.#reply, bytes])
     this.#reply = reply
-    if (!this.#protocol.isWhole(reply)) return
+    if (!this.#exchange.isWhole(reply)) return
     this.#reply = undefined
     this.#onReply = undefined
     this.answers++

@@ -11,7 +11,7 @@
 import { createInterface } from 'node:readline'
 import { askEach, Client, openSockets } from './client.js'
 import { raiseDescriptorLimit } from './descriptors.js'
-import type { ProtocolName } from './protocols.js'
+import type { WireName } from './protocols.js'
 import { clockMs } from './session.js'
 import { Latencies, talk } from './talk.js'
 
@@ -29,19 +29,14 @@ function fail(reason: string): never {
   process.exit(1)
 }
 
-async function open(
-  protocol: ProtocolName,
-  port: number,
-  count: number,
-  active: number,
-  rate: number,
-): Promise<number> {
+async function open(protocol: WireName, port: number, count: number, active: number, rate: number): Promise<number> {
   raiseDescriptorLimit(allClients().length + count)
   const clients = (await openSockets(port, count)).map((socket) => {
     socket.on('error', (error) => fail(error.message))
     socket.on('close', () => fail('a connection was closed'))
     return new Client(socket, protocol, fail)
   })
+  await Promise.all(clients.map((client) => client.greet()))
   groups.push({ active: clients.slice(0, active), idle: clients.slice(active) })
   for (const client of clients.slice(0, active)) talk(client, 1000 / rate, latencies)
   return count
@@ -93,7 +88,7 @@ async function flood(group: number, ms: number): Promise<number> {
 const ORDERS: { [verb: string]: (...words: string[]) => unknown } = {
   connect: (protocol, ...numbers) => {
     const [port = 0, count = 0, active = 0, rate = 1] = numbers.map(Number)
-    return open(protocol as ProtocolName, port, count, active, rate)
+    return open(protocol as WireName, port, count, active, rate)
   },
   latency: (from, to) => latencies.between(Number(from), Number(to)),
   prove,

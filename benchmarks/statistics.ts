@@ -28,6 +28,17 @@ export function median(values: readonly number[]): number {
   return sorted[Math.floor(middle)] ?? Number.NaN
 }
 
+/**
+ * What the median of all is between with 95 % confidence, given a sample of them: from the ranks alone, whatever their
+ * distribution (n/2 ± 1.96 · √n / 2).
+ */
+export function medianInterval(values: readonly number[]): [least: number, most: number] {
+  const sorted = values.toSorted((a, b) => a - b)
+  const reach = (1.96 * Math.sqrt(sorted.length)) / 2
+  const at = (rank: number): number => sorted[Math.min(sorted.length - 1, Math.max(0, rank))] ?? Number.NaN
+  return [at(Math.floor(sorted.length / 2 - reach) - 1), at(Math.ceil(sorted.length / 2 + reach))]
+}
+
 export const medianOf = <T>(items: readonly T[], pick: (item: T) => number): number => median(items.map(pick))
 
 /** By least squares: how much y grows with each x. */

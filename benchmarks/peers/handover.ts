@@ -1,4 +1,4 @@
-/** The subject itself, as its users run it. HTTP connections are drained in this version, not moved. */
+/** The subject itself, as its users run it. */
 import { startSupervisor } from '../../test/harness/supervisor.js'
 import type { ProtocolName } from '../protocols.js'
 import { portOf, serverCommand } from '../trials/harness.js'
@@ -14,7 +14,7 @@ export const handover = (protocol: ProtocolName): Peer => ({
     const command =
       protocol === 'tcp'
         ? serverCommand('echo', [connections, 1024, 'touch'])
-        : serverCommand('http', [connections, 'joined'])
+        : serverCommand('http', [connections, 'moved'])
     const supervisor = startSupervisor(t, { command, options: ['--drain', `${DRAIN_MS}ms`] })
     return {
       port: await portOf(supervisor.child),

@@ -16,6 +16,7 @@ function rows(plan: Plan) {
   const both = 'predecessor before + successor after'
   const all = '`process.send(socket)`, all at once, in the same round'
   const best = '`process.send(socket)`, 64 outstanding, in the same round'
+  const plain = 'the same server without the library'
   const major = Number(process.versions.node.split('.')[0])
   return {
     P1: ['pause p99, all moved at one instant', 'ms', 'most', 10, crowd],
@@ -35,8 +36,11 @@ function rows(plan: Plan) {
       0.3,
       `${number(pairs.count * pairs.sessions)} in ${pairs.count} pairs, upgraded in turn, against as many small pairs`,
     ],
-    P4: ['throughput of a TCP echo, with / without', 'ratio', 'least', 0.99, 'the same server without the library'],
-    P4http: ['throughput of HTTP, with / without', 'ratio', 'least', 0.99, 'the same server without the library'],
+    P4: ['throughput of a TCP echo, with / without', 'ratio', 'least', 0.99, plain],
+    P4http: ['throughput of HTTP, with / without', 'ratio', 'least', 0.99, plain],
+    P4fastify: ['throughput of fastify, with / without', 'ratio', 'least', 0.99, plain],
+    P4ws: ['throughput of a WebSocket echo, with / without', 'ratio', 'least', 0.99, plain],
+    P4socketio: ['throughput of Socket.IO events, with / without', 'ratio', 'least', 0.99, plain],
     P5: ['peak memory of both', 'ratio', 'most', 1.1, `${both}; ${crowd}`],
     P5large: ['peak memory of both, large state', 'ratio', 'most', 1.1, `${both}; ${bulk}`],
     P5i: ['peak memory of both, independent', 'ratio', 'most', 1.4, `predecessor before; ${crowd}`],

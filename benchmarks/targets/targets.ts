@@ -7,7 +7,7 @@ import { measureIndependent } from './independent.js'
 import { measureAllAtOnce, measureIndependentMemory, measureLarge, measureLargeIndependent } from './memory.js'
 import { measureCommand, measurePause, measurePauseRatio } from './pause.js'
 import { measureRate, measureRateOnNode24, measureRatios } from './rate.js'
-import { measureEcho, measureHttp } from './throughput.js'
+import { measureEcho, measureFastify, measureHttp, measureSocketIo, measureWs } from './throughput.js'
 
 export type Measure = (bench: Bench, goals: Goals) => Promise<Target[]>
 
@@ -27,6 +27,9 @@ export const GROUPS: readonly Group[] = [
   { names: ['P3pairs'], measure: measureGrowthOfPairs },
   { names: ['P4'], measure: measureEcho },
   { names: ['P4http'], measure: measureHttp },
+  { names: ['P4fastify'], measure: measureFastify },
+  { names: ['P4ws'], measure: measureWs },
+  { names: ['P4socketio'], measure: measureSocketIo },
   { names: ['P5'], measure: measureAllAtOnce },
   { names: ['P5large'], measure: measureLarge },
   { names: ['P5i'], measure: measureIndependentMemory },

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { type Child, compiled, startNode } from '../../test/harness/child.js'
 import { startSupervisor, type TestSupervisor } from '../../test/harness/supervisor.js'
 import { RATE } from '../plan.js'
-import type { ProtocolName } from '../protocols.js'
+import type { WireName } from '../protocols.js'
 
 /** Bounds failure. */
 export const WITHIN_MS = 120_000
@@ -45,7 +45,7 @@ export const runTrial = <Params>(trial: (params: Params) => Promise<unknown>): P
 type Order = <T>(...words: (string | number)[]) => Promise<T>
 
 export interface Crowd {
-  connect(port: number, count: number, active?: number, protocol?: ProtocolName): Promise<void>
+  connect(port: number, count: number, active?: number, protocol?: WireName): Promise<void>
   readonly order: Order
 }
 
@@ -80,7 +80,9 @@ export const portOf = async (server: Child): Promise<number> =>
   Number((await server.line(/^port (\d+)$/, 0, WITHIN_MS))[1])
 
 /** The command of a server of the benchmarks, run by this Node or the one given. */
-export function serverCommand(file: 'echo' | 'http', words: readonly unknown[], node = process.execPath): string[] {
+export type ServerFile = 'echo' | 'http' | 'fastify' | 'ws' | 'socket-io'
+
+export function serverCommand(file: ServerFile, words: readonly unknown[], node = process.execPath): string[] {
   // A large young generation: what a successor is handed lives long, and would be copied again and again.
   return [node, '--max-semi-space-size=64', compiled(`benchmarks/servers/${file}.js`), ...words.map(String)]
 }

@@ -2,7 +2,7 @@ import t from 'tap'
 import { breakDown } from '../../benchmarks/profile/breakdown.js'
 import type { Frame, Sample } from '../../benchmarks/profile/cpu-profile.js'
 import { PROTOCOLS } from '../../benchmarks/protocols.js'
-import { median, slope } from '../../benchmarks/statistics.js'
+import { median, medianInterval, slope } from '../../benchmarks/statistics.js'
 import { Latencies } from '../../benchmarks/talk.js'
 
 t.test('median and slope', async (t) => {
@@ -17,6 +17,12 @@ t.test('median and slope', async (t) => {
     ]),
     0.002,
   )
+})
+
+t.test('the interval of a median is within the values, around it, and narrow where there are many', async (t) => {
+  t.same(medianInterval([2, 1, 3]), [1, 3])
+  const many = Array.from({ length: 100 }, (_, index) => index)
+  t.same(medianInterval(many), [39, 60])
 })
 
 t.test('a question that was open in a stretch of time belongs to it', async (t) => {
