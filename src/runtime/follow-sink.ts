@@ -4,6 +4,7 @@ import { Parking } from '../sys/parking.js'
 import { type Choice, type FollowSink, Refusal, refusalOf } from '../transfer/types.js'
 import type { RefusalFields } from '../wire/fields.js'
 import type { SessionRecord } from '../wire/session-record.js'
+import { apart } from './apart.js'
 import { adopted, refusing, restoreSession } from './restore.js'
 import type { Sessions } from './sessions.js'
 import type { Adopted, Transport } from './transport.js'
@@ -76,9 +77,13 @@ export function createFollowSink(
     return socket
   }
 
+  /** The predecessor goes on with it: what `restore` has made of it here is taken out, as `forget` does, where there is one. */
   function discard(socket: Adopted): void {
     const kind = sessions.kindOf(socket.socket)
+    const entry = kind?.entries.get(socket.socket)
     socket.discard()
-    if (kind !== undefined) sessions.remove(kind, socket.socket)
+    if (kind === undefined || entry === undefined) return
+    sessions.remove(kind, socket.socket)
+    apart(() => kind.definition.precopy?.forget(socket.socket, entry.session))
   }
 }

@@ -75,7 +75,7 @@ export interface Hooks {
 export interface Precopy<Session, State = any> {
   /** The session has changed since `restore`, or the last `update`. Like there, nothing it writes is sent before commit. */
   update(socket: Socket, session: Session, state: State): void
-  /** The session has ended in the predecessor, which has done what is to be done: take it out, and tell nobody. */
+  /** The session has ended in the predecessor, which has done what is to be done, or stays there after all: take it out, and tell nobody. */
   forget(socket: Socket, session: Session): void
   /**
    * How a change is noticed. 'compare' (default): each session is captured again in the freeze, and compared by checksum.

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import t from 'tap'
 import type { SessionDefinition } from '../../src/runtime/types.js'
-import type { Accept, FollowSource } from '../../src/transfer/types.js'
+import type { Accept, Batch, FollowSource } from '../../src/transfer/types.js'
 import { within } from '../harness/timeout.js'
 import { Half, labelOf, Move, socket } from './pair.js'
 
@@ -219,6 +219,31 @@ t.test('a refused session that is touched is tried again in its own time, and to
   t.same(before.told, ['freeze j0', 'thaw j0'])
   before.kind.touch(before.at(0))
   t.equal(move.follow(), undefined, 'not at once')
+})
+
+t.test('a batch that is given back is taken out in the successor, which tells nobody', async (t) => {
+  const forgotten: string[] = []
+  const precopy = {
+    update: () => undefined,
+    forget: (_: Socket, job: unknown) => void forgotten.push((job as Job).name),
+  }
+  const [before, after] = [new Jobs(1, { precopy }), new Jobs(0, { precopy })]
+  before.job(0).busy = 'busy'
+  const move = begin(before, after).serve().freeze().commit()
+  forgotten.length = 0
+  before.job(0).busy = undefined as never
+  const next = due(move.left)
+  before.kind.touch(before.at(0))
+  await next
+  const batch = move.left?.next() as Batch
+  const sink = after.sink().follow(() => move.accept.sessions.find(({ name }) => name === 'job'))
+  t.same(sink.take(batch.records, batch.descriptors), [])
+  t.same(after.names, ['j0'])
+  sink.discard()
+  move.left?.keep(new Error('the successor did not take it'))
+  t.same([before.names, after.names, forgotten], [['j0'], [], ['j0']])
+  t.same(after.told, [], 'it was never live there')
+  move.left?.end('the test is over')
 })
 
 t.test('at the deadline kinds that would rather move are moved', async (t) => {
