@@ -59,7 +59,11 @@ t.test('an overdue heartbeat waits until the socket is live', async (t) => {
   const { stream, output } = streamOf(60_000)
   output.isHeld = true
   stream.start(output, nowMs() - 5)
-  await new Promise((resolve) => setTimeout(resolve, 100))
+  // One that is live, and overdue as long, has beaten by then.
+  const live = streamOf(60_000)
+  live.stream.start(live.output, nowMs() - 5)
+  await until(() => live.output.written.length === 1, 'the heartbeat of the other')
+  live.stream.moved()
   t.same(output.written, [])
   output.isHeld = false
   await until(() => output.written.length === 1, 'the heartbeat')
