@@ -1,7 +1,6 @@
 /** A WebSocket client that speaks RFC 6455 by the byte: frames are made here, and taken apart here. */
-import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { until, within } from './timeout.js'
+import { until } from './timeout.js'
 
 export interface Frame {
   readonly fin: boolean
@@ -16,6 +15,7 @@ export const CLOSE = 8
 export const PING = 9
 export const PONG = 10
 
+const END_OF_HEAD = '\r\n\r\n'
 const MASK = Buffer.from([0x37, 0xfa, 0x21, 0x3d])
 
 /** RFC 6455, 5.2: as a client sends it, masked. */
@@ -74,12 +74,14 @@ export class RawWebSocket {
   received: Buffer = Buffer.alloc(0)
   ended = false
   error: string | undefined
+  /** To the handshake. */
+  #answer = Buffer.alloc(0)
   #frames: Frame[] = []
   #rest = Buffer.alloc(0)
 
-  private constructor(socket: Socket, first: Buffer) {
+  /** A socket that nobody listens to keeps what comes, chunk by chunk; to one who listens once it gives them all, and only the first is heard. */
+  private constructor(socket: Socket) {
     this.socket = socket
-    this.#take(first)
     socket.on('data', (bytes: Buffer) => this.#take(bytes))
     socket.on('end', () => {
       this.ended = true
@@ -90,6 +92,7 @@ export class RawWebSocket {
 
   static async open({ port, path = '/room/kitchen', headers = [], cut }: RawOptions): Promise<RawWebSocket> {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
+    const client = new RawWebSocket(socket)
     const lines = [
       `GET ${path} HTTP/1.1`,
       `Host: 127.0.0.1:${port}`,
@@ -104,16 +107,18 @@ export class RawWebSocket {
     if (cut !== undefined && cut.at > 0) socket.write(request.slice(0, cut.at))
     await cut?.until()
     socket.write(request.slice(cut?.at))
-    let said = Buffer.alloc(0)
-    while (!said.includes('\r\n\r\n')) {
-      const [bytes] = (await within(once(socket, 'data'), `an answer to the handshake at ${port}`)) as [Buffer]
-      said = Buffer.concat([said, bytes])
-    }
-    const end = said.indexOf('\r\n\r\n') + 4
-    const answer = said.toString('latin1', 0, end)
+    await client.#hasAnswer(port)
+    return client
+  }
+
+  async #hasAnswer(port: number): Promise<void> {
+    await until(
+      () => this.#answer.includes(END_OF_HEAD) || this.ended || this.error !== undefined,
+      `an answer to the handshake at ${port}`,
+    )
+    const answer = this.#answer.toString('latin1')
     if (!/^HTTP\/1\.1 101 /.test(answer) || !answer.includes('s3pPLMBiTxaQ9kYGzzhZRbK+xOo='))
-      throw new Error(`the handshake was answered with ${answer}`)
-    return new RawWebSocket(socket, said.subarray(end))
+      throw new Error(`the handshake was answered with ${answer}, ended ${this.ended}, error ${this.error}`)
   }
 
   /** All frames so far. */
@@ -153,6 +158,18 @@ export class RawWebSocket {
   }
 
   #take(bytes: Buffer): void {
+    if (this.#answer.includes(END_OF_HEAD)) {
+      this.#takeFrames(bytes)
+      return
+    }
+    const said = Buffer.concat([this.#answer, bytes])
+    const at = said.indexOf(END_OF_HEAD)
+    const end = at === -1 ? said.length : at + END_OF_HEAD.length
+    this.#answer = said.subarray(0, end)
+    this.#takeFrames(said.subarray(end))
+  }
+
+  #takeFrames(bytes: Buffer): void {
     this.received = Buffer.concat([this.received, bytes])
     this.#rest = Buffer.concat([this.#rest, bytes])
   }
