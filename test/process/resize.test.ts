@@ -1,10 +1,14 @@
 /** Upgrades that change the number of workers: sessions are spread over new ones, and go to others from those that go. */
+import { connect } from 'node:net'
+import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
+import { adminSocketPath } from '../../src/supervisor/directory.js'
 import type { SupervisorStatus } from '../../src/supervisor/status.js'
 import { isRunning, zombiesOf } from '../harness/census.js'
 import { runCli } from '../harness/cli.js'
 import type { Load } from '../harness/load.js'
 import { stream } from '../harness/stream.js'
+import type { TestSupervisor } from '../harness/supervisor.js'
 import { scaled, until } from '../harness/timeout.js'
 import { cluster, descriptorsOf, pidsOf } from '../harness/workers.js'
 
@@ -98,13 +102,27 @@ t.test('an upgrade that fails changes nothing of the number', async (t) => {
   await served.finish()
 })
 
+/** Asked of the admin socket itself: by the time a command has started, all may have gone. */
+async function statusOf({ name, directory }: TestSupervisor): Promise<SupervisorStatus> {
+  const socket = connect(adminSocketPath(name, { XDG_RUNTIME_DIR: directory }))
+  socket.write('{"verb":"status"}\n')
+  for await (const line of createInterface({ input: socket })) {
+    socket.destroy()
+    return (JSON.parse(line) as { result: SupervisorStatus }).result
+  }
+  throw new Error('the supervisor did not answer')
+}
+
 /** Two workers become one; the one that goes needs its time for each session, and something happens when some have gone. */
 async function whileOneGoes(t: Test, drain: string, happens: (giver: number, taker: number) => void) {
   const slow = ['--no-state', '--slow', '30']
   const served = await cluster(t, { workers: 2, clients: CLIENTS, args: slow, options: ['--drain', drain] })
   const upgrade = served.supervisor.upgrade('--workers', '1', '--', ...stream(...slow))
+  let isOver = false
+  void upgrade.then(() => (isOver = true))
   for (;;) {
-    const { generations } = (await served.supervisor.status()).json as unknown as SupervisorStatus
+    if (isOver) throw new Error('the upgrade was over before some had gone, and others not')
+    const { generations } = await statusOf(served.supervisor)
     const giver = generations.find(({ worker, state }) => worker === 1 && state === 'draining')
     const taker = generations.find(({ generation, worker }) => generation === 2 && worker === 0)
     const left = giver?.sessions?.['stream'] ?? 0
