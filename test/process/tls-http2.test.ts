@@ -146,7 +146,9 @@ for (const [sort, scheme, reason] of [
     t.equal(await streaming.finish('world'), 'hello world')
     await client.isEnded()
     await idle.isEnded()
-    t.same(idle.goaways, [{ code: 0, lastStreamId: 0 }], 'an idle one is told after a while')
+    // RFC 9113, 6.8: a server may say it again, with an id that is no greater; Node does when it destroys the session.
+    t.ok(idle.goaways.length > 0, 'an idle one is told after a while')
+    for (const said of idle.goaways) t.same(said, { code: 0, lastStreamId: 0 })
     t.same([...client.errors, ...idle.errors], [])
     t.match((await result).json, {
       outcome: 'committed',
