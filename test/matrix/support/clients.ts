@@ -42,6 +42,7 @@ export const CLIENTS: Record<Subject['client'], (port: number) => Promise<Client
     let latest = 0
     let over = false
     const lines = createInterface({ input: response })
+    for (const each of [request, lines]) each.on('error', () => undefined)
     lines.on('line', (line) => {
       if (line.startsWith('data: ')) latest = generationOf(line.slice(6))
     })
