@@ -1,14 +1,12 @@
 /** The README's blocks are run as a user would: in a directory of their own, with the package installed. */
 
-import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { Agent, get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { WebSocket } from 'ws'
 import { compiled, startChild } from '../harness/child.js'
 import { ask, lineOf } from '../harness/lines.js'
+import { keepAlive, webSocket } from '../harness/one-connection.js'
 import { startSupervisor } from '../harness/supervisor.js'
 import { within } from '../harness/timeout.js'
 import { blocksOf, root, sourceFiles } from './source.js'
@@ -20,38 +18,6 @@ const sh = blocksOf('README.md')
   .filter(({ language }) => language === 'sh')
   .map(({ code }) => code)
 const readme = readFileSync(`${root}README.md`, 'utf8')
-
-/** Each asks who serves, over one connection. */
-const CLIENTS = {
-  async keepAlive(port: number) {
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
-    let first: unknown
-    return {
-      async ask(): Promise<string> {
-        const request = get({ port, host: '127.0.0.1', agent })
-        const [response] = await within(once(request, 'response'), 'a response')
-        first ??= request.socket
-        if (request.socket !== first) throw new Error('it took a second connection')
-        let body = ''
-        for await (const chunk of response) body += String(chunk)
-        return body.replace('process ', '').trim()
-      },
-      close: () => agent.destroy(),
-    }
-  },
-  async webSocket(port: number) {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/`)
-    await within(once(socket, 'open'), 'a WebSocket')
-    return {
-      async ask(): Promise<string> {
-        socket.send('who')
-        const [message] = await within(once(socket, 'message'), 'a message')
-        return String(message)
-      },
-      close: () => socket.terminate(),
-    }
-  },
-}
 
 /** A directory with the package in its node_modules, and `npx` that finds it. */
 function project(t: Test): { folder: string; env: NodeJS.ProcessEnv } {
@@ -143,16 +109,17 @@ t.test('a web server: an HTTP connection and a WebSocket go on in another proces
   writeFileSync(join(folder, 'web.js'), (js[4] ?? '').replace('port: 8080', "port: 0, host: '127.0.0.1'") + announce)
   const supervisor = startSupervisor(t, { command: ['node', join(folder, 'web.js')] })
   const port = Number((await supervisor.child.line(/^port (\d+)$/))[1])
-  const [http, webSocket] = [await CLIENTS.keepAlive(port), await CLIENTS.webSocket(port)]
+  const [http, socket] = [keepAlive(port), await webSocket(port)]
   t.teardown(() => {
-    for (const client of [http, webSocket]) client.close()
+    for (const client of [http, socket]) client.close()
   })
-  const first = await http.ask()
-  t.equal(await webSocket.ask(), `${first}: who`)
+  const pid = async () => (await http.ask()).replace('process ', '').trim()
+  const first = await pid()
+  t.equal(await socket.ask(), `${first}: who`)
   t.match((await supervisor.upgrade()).json, { outcome: 'committed', sessions: { moved: 2, drained: 0, dropped: 0 } })
-  const second = await http.ask()
+  const second = await pid()
   t.not(second, first)
-  t.equal(await webSocket.ask(), `${second}: who`)
+  t.equal(await socket.ask(), `${second}: who`)
   t.equal((await supervisor.stop()).exitCode, 0)
 })
 

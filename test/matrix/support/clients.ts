@@ -1,10 +1,10 @@
 /** Clients that ask a server who it is, over one connection, and never make a second one. */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { Agent, get } from 'node:http'
+import { get } from 'node:http'
 import { createInterface } from 'node:readline'
 import { io } from 'socket.io-client'
-import { WebSocket } from 'ws'
+import { keepAlive, type OneConnection, webSocket } from '../../harness/one-connection.js'
 import { within } from '../../harness/timeout.js'
 import type { Subject } from './programs.js'
 
@@ -16,23 +16,13 @@ export interface Client {
 
 const generationOf = (text: unknown): number => (JSON.parse(String(text)) as { generation: number }).generation
 
+const asking = (client: OneConnection): Client => ({
+  who: async () => generationOf(await client.ask()),
+  close: () => client.close(),
+})
+
 export const CLIENTS: Record<Subject['client'], (port: number) => Promise<Client>> = {
-  async http(port) {
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
-    let first: unknown
-    return {
-      async who() {
-        const request = get({ port, host: '127.0.0.1', agent })
-        const [response] = await within(once(request, 'response'), 'a response')
-        first ??= request.socket
-        if (request.socket !== first) throw new Error('it took a second connection')
-        let body = ''
-        for await (const chunk of response) body += String(chunk)
-        return generationOf(body)
-      },
-      close: () => agent.destroy(),
-    }
-  },
+  http: async (port) => asking(keepAlive(port)),
 
   async sse(port) {
     const request = get({ port, host: '127.0.0.1', agent: false })
@@ -58,18 +48,7 @@ export const CLIENTS: Record<Subject['client'], (port: number) => Promise<Client
     }
   },
 
-  async ws(port) {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/`)
-    await within(once(socket, 'open'), 'a WebSocket')
-    return {
-      async who() {
-        socket.send('who')
-        const [message] = await within(once(socket, 'message'), 'a message')
-        return generationOf(message)
-      },
-      close: () => socket.terminate(),
-    }
-  },
+  ws: async (port) => asking(await webSocket(port)),
 
   'socket.io': (port) => socketIo(port, 'websocket'),
   'socket.io polling': (port) => socketIo(port, 'polling'),
