@@ -1,6 +1,6 @@
 // Runs the compiled tests, each file in a process and a process group of its own, and reads the TAP they print.
 //
-//   node scripts/test.js                            all but test/matrix
+//   node scripts/test.js                            all but test/matrix and test/model/mutations
 //   node scripts/test.js matrix                     test/matrix only
 //   node scripts/test.js test/wire/frame.test.ts    files or folders, by source path
 //   node scripts/test.js --jobs=1 ...               how many files at once (2)
@@ -23,6 +23,8 @@ const FILE_TIMEOUT_SECONDS = 120 * scale
 const GROUP_GONE_WITHIN_MS = 3000 * scale
 /** Tests of whole processes, of time or of memory: one at a time, or they measure each other. */
 const ALONE = ['process', 'faults', 'soak', 'systemd', 'matrix', 'package', 'native', 'scripts']
+/** Run by a command of their own. */
+const OF_THEIR_OWN = ['matrix/', 'model/mutations']
 /** Said by Node about the code under test; the rest of stderr is the tests' own affair. */
 const WARNING = /^\(node:\d+\) (?!ExperimentalWarning)(\[\w+\] )?\w*Warning: .*/m
 
@@ -54,7 +56,9 @@ async function main(words) {
 /** Compiled files, relative to the root. */
 function select(names) {
   if (names.length === 0) {
-    const files = testsUnder('dist/test').filter((file) => !file.startsWith('dist/test/matrix/'))
+    const files = testsUnder('dist/test').filter(
+      (file) => !OF_THEIR_OWN.some((name) => file.startsWith(`dist/test/${name}`)),
+    )
     return files.length > 0 ? files : fail('nothing is compiled; run "node scripts/setup.js"')
   }
   if (names[0] === 'matrix') return [...testsUnder('dist/test/matrix'), ...names.slice(1).flatMap(find)]
