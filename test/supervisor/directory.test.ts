@@ -95,7 +95,8 @@ t.test('unsafe folders', async (t) => {
 
 t.test('handover run does not start in one', async (t) => {
   const path = mkdtempSync(join(folder, 'run-'))
-  mkdirSync(join(path, 'handover'), { mode: 0o755 })
+  mkdirSync(join(path, 'handover'))
+  chmodSync(join(path, 'handover'), 0o777)
   const child = startNode(t, 'src/cli/main.js', ['run', '--json', '--', 'true'], { env: { XDG_RUNTIME_DIR: path } })
   t.equal((await child.closed).code, 1)
   t.match(child.lines.join('\n'), /HANDOVER_DIRECTORY_UNSAFE/)

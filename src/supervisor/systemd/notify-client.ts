@@ -1,5 +1,5 @@
 /** What a service tells its service manager: sd_notify(3), over the socket that NOTIFY_SOCKET names. */
-import { binding, POLLHUP, POLLIN, POLLOUT } from '../../sys/binding.js'
+import { binding, POLLIN, POLLOUT } from '../../sys/binding.js'
 
 /** NAME=VALUE lines of one message. */
 export type Assignments = Readonly<Record<string, string | number>>
@@ -47,7 +47,8 @@ export class NotifyClient {
       }
       const watcher = binding().watch(ours, () => end(true))
       const timer = setTimeout(() => end(false), timeoutMs)
-      watcher.start(POLLIN | POLLHUP)
+      // Its end of file is read, as it were.
+      watcher.start(POLLIN)
     })
   }
 
