@@ -4,6 +4,7 @@
 #include "bindings.h"
 #include "posix_listen.h"
 #include "posix_message.h"
+#include "posix_notify.h"
 #include "posix_socket.h"
 
 namespace handover {
@@ -178,6 +179,31 @@ Napi::Value SetReuseAddress(const Napi::CallbackInfo& info) {
   return Done(info.Env(), posix::SetReuseAddress(fd, on));
 }
 
+Napi::Value ConnectNotify(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const std::string address = arguments.String(0, "address");
+  if (arguments.failed()) return {};
+  OwnedFd socket;
+  const Status status = posix::ConnectNotify(address, &socket);
+  return GiveDescriptor(info.Env(), status, &socket);
+}
+
+Napi::Value SocketName(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const int fd = arguments.Descriptor(0, "fd");
+  if (arguments.failed()) return {};
+  posix::SocketName name;
+  const Status status = posix::GetSocketName(fd, &name);
+  if (!status.ok()) return Done(info.Env(), status);
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("family", name.family);
+  result.Set("type", name.type);
+  result.Set("host", name.host);
+  result.Set("port", name.port);
+  result.Set("path", name.path);
+  return result;
+}
+
 }  // namespace
 
 void BindSockets(Napi::Object exports) {
@@ -195,6 +221,8 @@ void BindSockets(Napi::Object exports) {
   Bind<ListenUnix>(exports, "listenUnix");
   Bind<ReuseAddress>(exports, "reuseAddress");
   Bind<SetReuseAddress>(exports, "setReuseAddress");
+  Bind<ConnectNotify>(exports, "connectNotify");
+  Bind<SocketName>(exports, "socketName");
 }
 
 }  // namespace handover

@@ -11,4 +11,8 @@ namespace handover::posix {
 /// kernel says of each message who sent it (SO_PASSCRED). No path: nothing is left behind.
 Status BindNotify(const std::string& name, OwnedFd* socket);
 
+/// A datagram socket whose messages go to that address, as NOTIFY_SOCKET has it: a path, or an abstract name behind
+/// "@".
+Status ConnectNotify(const std::string& address, OwnedFd* socket);
+
 }  // namespace handover::posix

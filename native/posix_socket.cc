@@ -1,10 +1,15 @@
 #include "posix_socket.h"
 
+#include <arpa/inet.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstddef>
+#include <cstring>
 
 #ifndef SO_COOKIE
 #define SO_COOKIE 57
@@ -68,6 +73,32 @@ Status GetReuseAddress(int fd, bool* on) {
 Status SetReuseAddress(int fd, bool on) {
   const int value = on ? 1 : 0;
   return Check(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &value, sizeof value), "setsockopt");
+}
+
+Status GetSocketName(int fd, SocketName* name) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  Status status = Check(getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size), "getsockname");
+  if (status.ok()) status = GetOption(fd, SOL_SOCKET, SO_TYPE, &name->type);
+  if (!status.ok()) return status;
+  name->family = storage.ss_family;
+  char text[INET6_ADDRSTRLEN] = "";
+  if (name->family == AF_INET) {
+    const auto* address = reinterpret_cast<const sockaddr_in*>(&storage);
+    name->host = inet_ntop(AF_INET, &address->sin_addr, text, sizeof text);
+    name->port = ntohs(address->sin_port);
+  } else if (name->family == AF_INET6) {
+    const auto* address = reinterpret_cast<const sockaddr_in6*>(&storage);
+    name->host = inet_ntop(AF_INET6, &address->sin6_addr, text, sizeof text);
+    name->port = ntohs(address->sin6_port);
+  } else if (name->family == AF_UNIX) {
+    const auto* address = reinterpret_cast<const sockaddr_un*>(&storage);
+    // Without a name the size is that of the family alone; an abstract one begins with a zero byte.
+    const size_t length = size - offsetof(sockaddr_un, sun_path);
+    if (length > 0 && address->sun_path[0] != 0)
+      name->path.assign(address->sun_path, strnlen(address->sun_path, length));
+  }
+  return {};
 }
 
 }  // namespace handover::posix

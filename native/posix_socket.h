@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <string>
 
 #include "status.h"
 
@@ -25,6 +26,15 @@ struct SocketOptions {
   int keep_alive_idle_seconds = 0;
 };
 
+/// What a socket is bound to. `host` is numeric, `path` that of a unix socket with one.
+struct SocketName {
+  int family = 0;
+  int type = 0;
+  std::string host;
+  int port = 0;
+  std::string path;
+};
+
 /// SO_PEERCRED: who made the other end.
 Status GetPeerCredentials(int fd, PeerCredentials* credentials);
 /// SO_COOKIE: the same through every duplicate of a socket.
@@ -37,5 +47,8 @@ Status GetSocketOptions(int fd, SocketOptions* options);
 /// SO_REUSEADDR.
 Status GetReuseAddress(int fd, bool* on);
 Status SetReuseAddress(int fd, bool on);
+
+/// SO_DOMAIN, SO_TYPE and getsockname(2).
+Status GetSocketName(int fd, SocketName* name);
 
 }  // namespace handover::posix

@@ -1,7 +1,7 @@
 // Runs the compiled tests, each file in a process and a process group of its own, and reads the TAP they print.
 //
-//   node scripts/test.js                            all but test/matrix and test/model/mutations
-//   node scripts/test.js matrix                     test/matrix only
+//   node scripts/test.js                            all but test/matrix, test/systemd and test/model/mutations
+//   node scripts/test.js matrix                     test/matrix only; so systemd
 //   node scripts/test.js test/wire/frame.test.ts    files or folders, by source path
 //   node scripts/test.js --jobs=1 ...               how many files at once (2)
 //
@@ -24,7 +24,7 @@ const GROUP_GONE_WITHIN_MS = 3000 * scale
 /** Tests of whole processes, of time or of memory: one at a time, or they measure each other. */
 const ALONE = ['process', 'faults', 'soak', 'systemd', 'matrix', 'package', 'native', 'scripts']
 /** Run by a command of their own. */
-const OF_THEIR_OWN = ['matrix/', 'model/mutations']
+const OF_THEIR_OWN = ['matrix/', 'model/mutations', 'systemd/']
 /** Said by Node about the code under test; the rest of stderr is the tests' own affair. */
 const WARNING = /^\(node:\d+\) (?!ExperimentalWarning)(\[\w+\] )?\w*Warning: .*/m
 
@@ -61,7 +61,8 @@ function select(names) {
     )
     return files.length > 0 ? files : fail('nothing is compiled; run "node scripts/setup.js"')
   }
-  if (names[0] === 'matrix') return [...testsUnder('dist/test/matrix'), ...names.slice(1).flatMap(find)]
+  if (names[0] === 'matrix' || names[0] === 'systemd')
+    return [...testsUnder(`dist/test/${names[0]}`), ...names.slice(1).flatMap(find)]
   return [...new Set(names.flatMap(find))]
 }
 

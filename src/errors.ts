@@ -89,6 +89,11 @@ export const ERRORS = {
     next: 'Read the log above for why it exits; start it by hand to see.',
     exit: EXIT.crashed,
   },
+  HANDOVER_UNIT_NOT_INSTALLED: {
+    when: 'the unit files could not be written, or systemd could not read them (`handover unit --install`)',
+    next: 'Run it as root on a machine with systemd, or print the unit (without --install) and put it where it belongs.',
+    exit: EXIT.failed,
+  },
   HANDOVER_SHAPE_CHANGED: {
     when: 'captured state, or a session kind, is not what is recorded for its version (`checkShapes`)',
     next: 'Count the version up, say how to step (upgrade, downgrade) and record it with HANDOVER_RECORD_SHAPES=1. If no release has ever run with what is recorded, remove its entry and record it again.',

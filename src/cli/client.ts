@@ -3,7 +3,7 @@ import net from 'node:net'
 import { createInterface } from 'node:readline'
 import { ERRORS, type ErrorCode, HandoverError, messageOf } from '../errors.js'
 import type { AdminAnswer, AdminRequest } from '../supervisor/admin-protocol.js'
-import { adminSocketPath } from '../supervisor/directory.js'
+import { adminSocketPaths } from '../supervisor/directory.js'
 
 /**
  * Sends the request and waits for its answer, however long that takes.
@@ -14,8 +14,7 @@ export async function request<R>(
   message: AdminRequest,
   onEvent: (event: Record<string, unknown>) => void = () => undefined,
 ): Promise<R> {
-  const path = adminSocketPath(name)
-  const socket = await connect(path, name)
+  const socket = await connectAny(name)
   socket.write(`${JSON.stringify(message)}\n`)
   try {
     for await (const line of createInterface({ input: socket })) {
@@ -44,6 +43,18 @@ export class AnsweredError extends Error {
     this.code = code
     this.exitCode = Object.hasOwn(ERRORS, code) ? ERRORS[code as ErrorCode].exit : 1
   }
+}
+
+/** A login has an XDG_RUNTIME_DIR of its own, and a service of the system none: who asks may be the one and mean the other. */
+async function connectAny(name: string): Promise<net.Socket> {
+  const [own, ...others] = adminSocketPaths(name) as [string, ...string[]]
+  return connect(own, name).catch(async (error: unknown) => {
+    for (const path of others) {
+      const socket = await connect(path, name).catch(() => undefined)
+      if (socket !== undefined) return socket
+    }
+    throw error
+  })
 }
 
 function connect(path: string, name: string): Promise<net.Socket> {

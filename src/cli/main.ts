@@ -1,16 +1,17 @@
 #!/usr/bin/env node
 /** The `handover` command. The only place that prints and exits. */
 import { readFileSync } from 'node:fs'
-import { Command, CommanderError, Option } from 'commander'
+import { Command, CommanderError } from 'commander'
 import { EXIT, HandoverError, messageOf } from '../errors.js'
 import { DEFAULT_NAME, type SupervisorStatus, type UpgradeResult } from '../supervisor/index.js'
-import { POLICIES, UNSETTLED } from '../supervisor/options.js'
+import type { POLICIES, UNSETTLED } from '../supervisor/options.js'
 import { AnsweredError, request } from './client.js'
-import { parseCount } from './count.js'
 import { formatMs } from './duration.js'
 import { formatResult, formatStatus } from './format.js'
 import { type ProgramFlags, programOptions } from './program.js'
 import { type RunFlags, run } from './run.js'
+import { givenRunOptions, policy, ready, runOptions, settle, stopSignal, unsettled, workers } from './run-options.js'
+import { type UnitFlags, unit } from './unit.js'
 
 interface Flags {
   readonly name: string
@@ -39,26 +40,6 @@ Exit status:
   ${EXIT.busy}  an upgrade before its commit, or a stop, is in progress
   ${EXIT.crashed}  the runtime crashed too often and the supervisor gave up`
 
-const policy = () =>
-  new Option(
-    '--policy <policy>',
-    'what one session that cannot move does: refuses the upgrade, or stays behind',
-  ).choices(POLICIES)
-const unsettled = () =>
-  new Option('--unsettled <what>', 'what follows when the copy does not settle in its time').choices(UNSETTLED)
-
-const ready = () =>
-  new Option(
-    '--ready <when>',
-    'a program is ready when it joins or says READY=1 (auto), when it says it (notify), when it lives (alive), or when it answers at tcp://HOST:PORT or http://HOST:PORT/PATH',
-  )
-const settle = () => new Option('--settle <duration>', 'how long a program must live after that to be believed')
-const stopSignal = () => new Option('--stop-signal <signal>', 'what ends the server in order')
-const workers = () =>
-  new Option('--workers <n>', 'how many processes serve side by side, on the same listening sockets').argParser(
-    parseCount,
-  )
-
 let exitCode: number = EXIT.ok
 
 const program = new Command('handover')
@@ -76,30 +57,39 @@ const named = (verb: string) =>
     .option('--json', 'JSON instead of text')
     .exitOverride()
 
-named('run')
+runOptions(named('run'))
   .description('run a server under a supervisor, in the foreground; SIGHUP upgrades it, SIGTERM stops it')
   .argument('<command...>', 'what to run, behind --')
-  .option('--node <path>', 'Node binary to run it with')
+  .action(async (command: string[], flags: RunFlags) => {
+    exitCode = await run(command, flags)
+  })
+
+runOptions(named('unit'))
+  .description("print the unit files of systemd for a server, made of the options that 'run' is to have")
+  .argument('<command...>', 'what to run, behind --')
+  .option('--install', 'write them to /etc/systemd/system instead, and have systemd read them')
   .option(
-    '--listen <name=[host:]port>',
-    'a listening socket for every generation, joining or not (LISTEN_FDS); may be repeated',
+    '--socket <name=address>',
+    'a socket unit too: a port, HOST:PORT or a path that systemd listens on; may be repeated',
     (value: string, before: readonly string[]) => [...before, value],
     [],
   )
-  .addOption(ready())
-  .addOption(settle())
-  .addOption(stopSignal())
-  .addOption(workers().default(1))
-  .option('--ready-timeout <duration>', 'how long a runtime may take until it is ready', '30s')
-  .option('--drain <duration>', 'how long what cannot move is served after an upgrade', '30s')
-  .option('--check <duration>', 'how long a successor may take to answer an offer, while clients are served', '10s')
-  .option('--freeze <duration>', 'how long clients may wait before a transfer is given up', '5s')
-  .option('--copy <duration>', 'how long sessions are copied while they are served, before --unsettled', '20s')
-  .addOption(policy().default(POLICIES[0]))
-  .addOption(unsettled().default(UNSETTLED[0]))
-  .option('--memory-limit <size>', 'memory all runtimes may have together in an upgrade, such as 1G or 512M')
-  .action(async (command: string[], flags: RunFlags) => {
-    exitCode = await run(command, flags)
+  .option('--user <user>', 'whose service it is')
+  .option('--group <group>', 'of that group')
+  .option('--dynamic-user', 'of a user that exists while it runs')
+  .option(
+    '--watchdog <duration>',
+    'how long a loop may stand still before systemd starts the service anew; 0s: never',
+    '30s',
+  )
+  .option(
+    '--writable <folder>',
+    'a folder the server writes to; may be repeated',
+    (value: string, before: readonly string[]) => [...before, value],
+    [],
+  )
+  .action((command: string[], flags: UnitFlags, self: Command) => {
+    process.stdout.write(unit(command, flags, givenRunOptions(self)))
   })
 
 named('upgrade')

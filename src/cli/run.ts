@@ -1,9 +1,10 @@
 /** `handover run`: the supervisor in the foreground. */
 import { pino } from 'pino'
 import { build as pretty } from 'pino-pretty'
-import { EXIT, HandoverError } from '../errors.js'
+import { EXIT, HandoverError, messageOf } from '../errors.js'
 import { Admin, adminSocketPath, Supervisor } from '../supervisor/index.js'
 import type { POLICIES, UNSETTLED } from '../supervisor/options.js'
+import { listenerStore, managerOf, Service } from '../supervisor/systemd/index.js'
 import { parseDuration } from './duration.js'
 import { parseListen } from './listen.js'
 import { type ProgramFlags, programOptions } from './program.js'
@@ -22,6 +23,7 @@ export interface RunFlags extends ProgramFlags {
   readonly unsettled: (typeof UNSETTLED)[number]
   readonly memoryLimit?: string
   readonly workers: number
+  readonly keep?: 'listeners'
   readonly json?: boolean
 }
 
@@ -29,6 +31,8 @@ export interface RunFlags extends ProgramFlags {
 export async function run(command: readonly string[], flags: RunFlags): Promise<number> {
   const path = adminSocketPath(flags.name)
   const logger = createLogger(flags.json === true)
+  const manager = managerOf(process.env, process.pid)
+  const [readyTimeoutMs, drainMs] = [parseDuration(flags.readyTimeout), parseDuration(flags.drain)]
   const supervisor = new Supervisor({
     release: {
       command,
@@ -38,8 +42,10 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
     },
     listen: flags.listen.map(parseListen),
     adoptOrphans: true,
-    readyTimeoutMs: parseDuration(flags.readyTimeout),
-    drainMs: parseDuration(flags.drain),
+    inherited: manager.sockets,
+    ...(manager.store === undefined || flags.keep === undefined ? {} : { listenerStore: listenerStore(manager.store) }),
+    readyTimeoutMs,
+    drainMs,
     freezeMs: parseDuration(flags.freeze),
     checkMs: parseDuration(flags.check),
     copyMs: parseDuration(flags.copy),
@@ -52,6 +58,8 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
   const admin = new Admin(supervisor, path, logger)
   await admin.open()
   logger.info({ name: flags.name, pid: process.pid, admin: path }, 'supervisor started')
+  const { client, watchdogMs } = manager
+  const service = client && new Service({ client, supervisor, readyTimeoutMs, drainMs, watchdogMs })
 
   const ended = new Promise<number>((resolve) => {
     let stopping = false
@@ -63,11 +71,18 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
     process.on('SIGTERM', () => stop(EXIT.ok))
     process.on('SIGINT', () => stop(EXIT.ok))
     process.on('SIGHUP', () => {
-      supervisor.upgrade().catch((error: unknown) => logger.error({ error }, 'SIGHUP: no upgrade'))
+      supervisor.upgrade().catch((error: unknown) => {
+        logger.error({ error }, 'SIGHUP: no upgrade')
+        service?.refused(messageOf(error))
+      })
     })
     supervisor.once('stopped', () => stop(EXIT.ok))
     supervisor.once('gaveUp', () => stop(EXIT.crashed))
-    supervisor.start().catch((error: unknown) => {
+    const serves = async () => {
+      manager.store?.discard()
+      await service?.ready()
+    }
+    supervisor.start().then(serves, (error: unknown) => {
       if (!(error instanceof HandoverError)) logger.error({ error }, 'the first generation could not be started')
       // Of a runtime that crashes, or a stop, it is heard by the events above.
       else if (error.code === 'HANDOVER_LISTEN_REFUSED') {
@@ -78,6 +93,7 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
   })
   const code = await ended
   await admin.close()
+  service?.close()
   logger.info({ code }, 'supervisor ended')
   return code
 }

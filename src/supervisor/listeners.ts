@@ -8,17 +8,22 @@ import { HandoverError, messageOf } from '../errors.js'
 import { binding } from '../sys/binding.js'
 import { tcpTable } from '../sys/tcp-table.js'
 import { addressOf, adjust, type Bound, bind, type ListenerSpec, typeOf, unbind } from './bound.js'
+import { boundFrom, isAsked, type ListenerStore } from './kept.js'
 import type { PassedListener } from './release.js'
 
 export type { ListenerSpec } from './bound.js'
 
 interface Listener extends Bound {
+  /** As it was last asked for. */
+  spec: ListenerSpec
   /** The kernel's identity of the socket; once it serves, as the runtime sees it: the proof that it is the same one. */
   cookie: string
   /** Bound to, as the runtime sees it: what was asked for, unless that was 0. */
   port: number
   /** The mode its path was last given. */
   mode: number | undefined
+  /** Somebody else has bound it, and passed it to this process. */
+  readonly isInherited?: boolean
 }
 
 interface Claim {
@@ -43,12 +48,56 @@ export class Listeners {
   readonly #fixed = new Map<string, Listener>()
   /** By name: two that ask at once must not make two of it. */
   readonly #queues = new Map<string, Promise<unknown>>()
+  /** Of the supervisor before: kept until it is known what is asked for. */
+  readonly #former = new Set<Listener>()
+  readonly #store: ListenerStore | undefined
+
+  /** @param store keeps what is bound here beyond the end of this process; `closeAll` leaves it there. */
+  constructor(store?: ListenerStore) {
+    this.#store = store
+    for (const { name, descriptor } of store?.take() ?? []) {
+      const bound = boundFrom(name, descriptor)
+      if (bound !== undefined) this.#former.add(listenerOf(bound, bound.port))
+      else {
+        store?.forget(name, descriptor)
+        binding().close(descriptor)
+      }
+    }
+  }
+
+  /** What the supervisor before has left and nobody asks for is closed. */
+  settle(): void {
+    const former = [...this.#former]
+    this.#former.clear()
+    this.#closeUnused(former)
+  }
+
+  /**
+   * Takes over listening sockets that somebody else has bound; every process has them from its start.
+   * @throws HandoverError HANDOVER_LISTEN_REFUSED, naming the one that is none: all are closed then.
+   */
+  inherit(passed: readonly PassedListener[]): void {
+    for (const { name, descriptor } of passed) {
+      const bound = boundFrom(name, descriptor)
+      if (bound !== undefined && !this.#fixed.has(name)) {
+        // Its path is whose socket unit it is.
+        this.#fixed.set(name, { ...listenerOf(bound, bound.port), path: undefined, isInherited: true })
+        continue
+      }
+      for (const each of passed)
+        if (this.#fixed.get(each.name)?.descriptor !== each.descriptor) binding().close(each.descriptor)
+      const what = bound === undefined ? 'is no listening or UDP socket' : 'has the name of another one'
+      throw new HandoverError('HANDOVER_LISTEN_REFUSED', `the socket "${name}" that was passed to this process ${what}`)
+    }
+  }
 
   /** Makes the listeners every generation is started with. @throws HandoverError HANDOVER_LISTEN_REFUSED */
   async open(specs: readonly ListenerSpec[]): Promise<void> {
     for (const spec of specs) {
       try {
-        const listener = await make(spec)
+        const inherited = this.#fixed.get(spec.name)
+        if (inherited !== undefined) throw new Error(`listener "${spec.name}" is passed to this process already`)
+        const listener = (await this.#formerOf(spec)) ?? (await this.#make(spec))
         this.#fixed.set(spec.name, listener)
         listener.port = boundPort(listener) ?? spec.port
       } catch (cause) {
@@ -99,7 +148,7 @@ export class Listeners {
     if (fixed !== undefined) {
       if (mayServe(fixed, spec)) return take(fixed)
       throw new Error(
-        `listener "${spec.name}" is kept on ${addressOf(fixed.spec, fixed.port)} by the supervisor (--listen), and was asked for on ${addressOf(spec, spec.port)}`,
+        `listener "${spec.name}" is kept on ${addressOf(fixed.spec, fixed.port)} by the supervisor (${fixed.isInherited === true ? 'a socket unit' : '--listen'}), and was asked for on ${addressOf(spec, spec.port)}`,
       )
     }
     const own = claims.get(spec.name)?.listener
@@ -107,10 +156,10 @@ export class Listeners {
       (each) => each !== undefined && each.spec.name === spec.name && sameAddress(each, spec),
     )
     if (before !== undefined) return take(before)
-    const listener = await make(spec)
+    const listener = (await this.#formerOf(spec)) ?? (await this.#make(spec))
     // Looking up a host takes its time, and the process that asked may have ended meanwhile.
     if (this.#claims.get(start) !== claims) {
-      unbind(listener)
+      this.#closeUnused([listener])
       throw new Error(`listener "${spec.name}": the process is gone that asked for it`)
     }
     return take(listener)
@@ -157,7 +206,26 @@ export class Listeners {
     this.#current.clear()
     this.#claims.clear()
     this.#fixed.clear()
-    this.#closeUnused(all)
+    this.#former.clear()
+    // What is kept is bound, and its path with it: connections wait there for the next supervisor.
+    if (this.#store === undefined) this.#closeUnused(all)
+    else for (const { descriptor } of all) binding().close(descriptor)
+  }
+
+  async #make(spec: ListenerSpec): Promise<Listener> {
+    const listener = listenerOf(await bind(spec), spec.port)
+    this.#store?.keep(spec.name, listener.descriptor)
+    return listener
+  }
+
+  /** What the supervisor before has left under that name and address. */
+  async #formerOf(spec: ListenerSpec): Promise<Listener | undefined> {
+    for (const former of this.#former) {
+      if (!(await isAsked(former, spec))) continue
+      former.spec = spec
+      return former
+    }
+    return undefined
   }
 
   /** The names, and the addresses they are bound to. */
@@ -174,21 +242,25 @@ export class Listeners {
   }
 
   #all(): Set<Listener> {
-    return new Set([...this.#serving(), ...[...this.#claims.values()].flatMap(listenersOf)])
+    return new Set([...this.#serving(), ...this.#former, ...[...this.#claims.values()].flatMap(listenersOf)])
   }
 
   #closeUnused(listeners: Iterable<Listener>): void {
     const used = this.#all()
-    for (const listener of new Set(listeners)) if (!used.has(listener)) unbind(listener)
+    for (const listener of new Set(listeners)) {
+      if (used.has(listener)) continue
+      this.#store?.forget(listener.spec.name, listener.descriptor)
+      unbind(listener)
+    }
   }
 }
 
 const listenersOf = (claims: ReadonlyMap<string, Claim>): Listener[] =>
   [...claims.values()].map(({ listener }) => listener)
 
-async function make(spec: ListenerSpec): Promise<Listener> {
-  const bound = await bind(spec)
-  return { ...bound, cookie: binding().socketCookie(bound.descriptor).toString(), port: spec.port, mode: spec.mode }
+function listenerOf(bound: Bound, port: number): Listener {
+  const cookie = binding().socketCookie(bound.descriptor).toString()
+  return { ...bound, cookie, port, mode: bound.spec.mode }
 }
 
 function sameAddress({ spec, port }: Listener, now: ListenerSpec): boolean {

@@ -1,8 +1,9 @@
 /** Options of a supervisor, with their defaults. */
 import { HandoverError } from '../errors.js'
 import type { Logger } from '../logger.js'
+import type { ListenerStore } from './kept.js'
 import type { ListenerSpec } from './listeners.js'
-import type { Release } from './release.js'
+import type { PassedListener, Release } from './release.js'
 import type { UpgradePhase } from './upgrade.js'
 
 export const POLICIES = ['all-or-nothing', 'best-effort'] as const
@@ -50,6 +51,10 @@ export interface SupervisorOptions {
    * `handover run` does so. Default false: every child that nobody here knows would be taken for one of those.
    */
   readonly adoptOrphans?: boolean
+  /** Listening sockets somebody else has bound: as those of `listen`. They are the supervisor's from here on. Default none. */
+  readonly inherited?: readonly PassedListener[]
+  /** Keeps the listening sockets beyond the end of this process. Default: they are closed by `stop()`. */
+  readonly listenerStore?: ListenerStore
   readonly logger?: Logger
 }
 
@@ -59,7 +64,7 @@ export interface UpgradeOptions extends Pick<SupervisorOptions, 'policy' | 'unse
   readonly onPhase?: (phase: { readonly id: number; readonly phase: UpgradePhase }) => void
 }
 
-export type Settings = Required<Omit<SupervisorOptions, 'logger' | 'listen'>> & {
+export type Settings = Required<Omit<SupervisorOptions, 'logger' | 'listen' | 'listenerStore'>> & {
   readonly logger: Logger
   readonly listen: readonly ListenerSpec[]
 }
@@ -143,6 +148,7 @@ export function settingsOf(options: SupervisorOptions): Settings {
     memoryLimitBytes: options.memoryLimitBytes ?? Number.POSITIVE_INFINITY,
     maxCrashes: options.maxCrashes ?? 5,
     adoptOrphans: options.adoptOrphans ?? false,
+    inherited: options.inherited ?? [],
     logger: options.logger ?? silent,
   }
 }

@@ -23,13 +23,15 @@ export interface SupervisorEvents {
   upgraded: [UpgradeResult]
   /** The runtime crashed too often, as every worker, and nobody serves. */
   gaveUp: [HandoverError]
+  /** stop() begins. */
+  stopping: []
   /** stop() has done its work. */
   stopped: []
 }
 
 export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #settings: Settings
-  readonly #listeners = new Listeners()
+  readonly #listeners: Listeners
   readonly #startedAtMs = nowMs()
   readonly #generations = new Set<Generation>()
   /** Not ended: at most one before its commit, and any number that drain, the oldest first. */
@@ -55,6 +57,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     super()
     checkRelease(options.release)
     this.#settings = settingsOf(options)
+    this.#listeners = new Listeners(options.listenerStore)
     this.#release = options.release
     if (this.#settings.adoptOrphans)
       this.#orphans = new Orphans((pid) => [...this.#generations].some(({ startedPid }) => startedPid === pid))
@@ -82,6 +85,17 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       const number = ++this.#generationCount
       for (const { starts } of this.#workers) starts.begin(number)
     })
+    this.#listeners.settle()
+  }
+
+  /** The loop of each runtime that serves turns, as far as that can be said: what does not join lives. */
+  async answers(withinMs: number): Promise<boolean> {
+    const answers = this.#workers.map(async ({ serving }) => {
+      if (serving?.joins !== true || (await serving.ask(withinMs)) !== undefined) return true
+      // It has ended, or serves no more, since it was asked.
+      return !serving.alive || serving.state !== 'serving'
+    })
+    return (await Promise.all(answers)).every((answer) => answer)
   }
 
   /**
@@ -140,6 +154,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   /** The listeners that every generation is started with. */
   async #open(): Promise<void> {
     try {
+      this.#listeners.inherit(this.#settings.inherited)
       await this.#listeners.open(this.#settings.listen)
       if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')
     } catch (error) {
@@ -149,6 +164,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   }
 
   async #stop(): Promise<void> {
+    this.emit('stopping')
     for (const { starts } of this.#workers) starts.stop()
     this.#settings.logger.info({}, 'stopping')
     const { drainMs } = this.#settings

@@ -84,6 +84,16 @@ export interface Binding {
   /** A datagram socket under an abstract name (at most 107 bytes): non-blocking, CLOEXEC, and the kernel names each sender. */
   bindNotify(name: string): number
   /**
+   * A datagram socket whose messages go to that address, a path or an abstract name behind "@" (NOTIFY_SOCKET): non-blocking,
+   * CLOEXEC. To be sent to with `send`.
+   */
+  connectNotify(address: string): number
+  /**
+   * getsockname(2), SO_TYPE: `family` and `type` are the kernel's numbers (AF_UNIX 1, AF_INET 2, AF_INET6 10; SOCK_STREAM 1,
+   * SOCK_DGRAM 2); `host` is numeric; what there is none of is '' or 0. Throws ENOTSOCK of what is no socket.
+   */
+  socketName(fd: number): { family: number; type: number; host: string; port: number; path: string }
+  /**
    * Starts a program in a session of its own, all signals as they are by default; returns when it runs. `program` is a path, or looked for in
    * PATH; `args` begin with its name; `descriptors` become 0, 1, 2 … in it. `namesItself` adds LISTEN_PID to `environment`.
    * The child is the caller's: to be reaped by `pidfdWait`, its pidfd to be closed.

@@ -1,5 +1,5 @@
 /** The command line: what each verb prints where, and the exit status of each case. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -203,7 +203,8 @@ t.test('handover run: exit status, and JSON of its own failures', async (t) => {
   t.equal(crashed.code, EXIT.crashed)
   for (const line of crashed.stderr.trim().split('\n')) t.type(JSON.parse(line).msg, 'string')
   t.equal(crashed.stdout, '', "stdout is the service's")
-  mkdirSync(join(folder, 'unsafe', 'handover'), { recursive: true, mode: 0o755 })
+  mkdirSync(join(folder, 'unsafe', 'handover'), { recursive: true })
+  chmodSync(join(folder, 'unsafe', 'handover'), 0o777)
   const unsafe = await runCli(['run', '--json', '--', 'true'], { XDG_RUNTIME_DIR: join(folder, 'unsafe') })
   t.equal(unsafe.code, EXIT.failed)
   t.match(JSON.parse(unsafe.stdout), { error: { code: 'HANDOVER_DIRECTORY_UNSAFE' } })

@@ -2,7 +2,7 @@ import { chmodSync, chownSync, lstatSync, mkdirSync, mkdtempSync, rmSync, symlin
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { adminSocketPath, prepareDirectory } from '../../src/supervisor/directory.js'
+import { adminSocketPath, adminSocketPaths, prepareDirectory } from '../../src/supervisor/directory.js'
 import { startNode } from '../harness/child.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'handover-directory-'))
@@ -13,6 +13,14 @@ t.test('where the admin socket is', async (t) => {
   t.equal(adminSocketPath('chat', { XDG_RUNTIME_DIR: '/run/user/7' }), '/run/user/7/handover/chat/admin.sock')
   t.equal(adminSocketPath('chat', {}), '/run/handover/chat/admin.sock')
   t.equal(adminSocketPath('chat', { XDG_RUNTIME_DIR: '' }), '/run/handover/chat/admin.sock')
+})
+
+t.test('who asks looks in the own place first, then in that of the system', async (t) => {
+  t.same(adminSocketPaths('chat', { XDG_RUNTIME_DIR: '/run/user/7' }), [
+    '/run/user/7/handover/chat/admin.sock',
+    '/run/handover/chat/admin.sock',
+  ])
+  t.same(adminSocketPaths('chat', {}), ['/run/handover/chat/admin.sock'])
 })
 
 t.test('names', async (t) => {
@@ -58,8 +66,15 @@ t.test('unsafe folders', async (t) => {
     chmodSync(path, mode)
     t.throws(() => prepareDirectory(path), unsafe(new RegExp(`with mode 0${mode.toString(8)}; it must be`)))
     chmodSync(path, 0o700)
+    prepareDirectory(path)
+  }
+  for (const mode of [0o720, 0o702, 0o777]) {
+    const path = make(`above-${mode}`)
     chmodSync(join(path, '..'), mode)
-    t.throws(() => prepareDirectory(path), unsafe(/it must be this user's, with mode 0700/), 'nor the one above')
+    t.throws(() => prepareDirectory(path), unsafe(/not to be written to by others/), 'nor the one above')
+    chmodSync(join(path, '..'), 0o755)
+    prepareDirectory(path)
+    t.pass('but to be looked into, as systemd makes it')
   }
   const real = make('real')
   mkdirSync(join(folder, 'linked'), { mode: 0o700 })
@@ -80,7 +95,8 @@ t.test('unsafe folders', async (t) => {
 
 t.test('handover run does not start in one', async (t) => {
   const path = mkdtempSync(join(folder, 'run-'))
-  mkdirSync(join(path, 'handover'), { mode: 0o755 })
+  mkdirSync(join(path, 'handover'))
+  chmodSync(join(path, 'handover'), 0o777)
   const child = startNode(t, 'src/cli/main.js', ['run', '--json', '--', 'true'], { env: { XDG_RUNTIME_DIR: path } })
   t.equal((await child.closed).code, 1)
   t.match(child.lines.join('\n'), /HANDOVER_DIRECTORY_UNSAFE/)

@@ -19,6 +19,7 @@ t.test('the defaults the README names', async (t) => {
     memoryLimitBytes: Number.POSITIVE_INFINITY,
     maxCrashes: 5,
     adoptOrphans: false,
+    inherited: [],
   })
   for (const level of ['debug', 'info', 'warn', 'error'] as const) t.equal(logger[level]({}, ''), undefined)
 })
@@ -38,6 +39,7 @@ t.test('what is given is taken, zero too', async (t) => {
     memoryLimitBytes: 4,
     maxCrashes: 1,
     adoptOrphans: true,
+    inherited: [],
   } as const
   const { logger: _, ...rest } = settingsOf(given)
   t.same(rest, given)
