@@ -213,18 +213,42 @@ export class Listeners {
   }
 
   async #make(spec: ListenerSpec): Promise<Listener> {
-    const listener = listenerOf(await bind(spec), spec.port)
+    const listener = listenerOf(await this.#bind(spec), spec.port)
     this.#store?.keep(spec.name, listener.descriptor)
     return listener
   }
 
-  /** What the supervisor before has left under that name and address. */
-  async #formerOf(spec: ListenerSpec): Promise<Listener | undefined> {
-    for (const former of this.#former) {
-      if (!(await isAsked(former, spec))) continue
-      former.spec = spec
-      return former
+  async #bind(spec: ListenerSpec): Promise<Bound> {
+    try {
+      return await bind(spec)
+    } catch (error) {
+      // What the supervisor before has left must not be in the way of a release that asks for another address of that port.
+      const inTheWay = [...this.#former].filter(({ spec: { type }, port }) => type === spec.type && port === spec.port)
+      if (inTheWay.length === 0 || codeOf(error) !== 'EADDRINUSE') throw error
+      for (const former of inTheWay) this.#former.delete(former)
+      this.#closeUnused(inTheWay)
+      return bind(spec)
     }
+  }
+
+  /** What the supervisor before has left at that address: under that name, or, as it is asked for now, under another. */
+  async #formerOf(spec: ListenerSpec): Promise<Listener | undefined> {
+    const former =
+      (await this.#formerWhere((former) => isAsked(former, spec))) ??
+      (isOpenPort(spec)
+        ? undefined
+        : await this.#formerWhere((former) => isAsked(former, { ...spec, name: former.spec.name })))
+    if (former === undefined) return undefined
+    if (former.spec.name !== spec.name) {
+      this.#store?.forget(former.spec.name, former.descriptor)
+      this.#store?.keep(spec.name, former.descriptor)
+    }
+    former.spec = spec
+    return former
+  }
+
+  async #formerWhere(is: (former: Listener) => Promise<boolean>): Promise<Listener | undefined> {
+    for (const former of this.#former) if (await is(former)) return former
     return undefined
   }
 
@@ -262,6 +286,12 @@ function listenerOf(bound: Bound, port: number): Listener {
   const cookie = binding().socketCookie(bound.descriptor).toString()
   return { ...bound, cookie, port, mode: bound.spec.mode }
 }
+
+/** Any port will do. */
+const isOpenPort = (spec: ListenerSpec): boolean => typeOf(spec) !== 'unix' && spec.port === 0
+
+const codeOf = (error: unknown): string | undefined =>
+  ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code
 
 function sameAddress({ spec, port }: Listener, now: ListenerSpec): boolean {
   if (typeOf(spec) !== typeOf(now) || spec.path !== now.path || spec.host !== now.host) return false

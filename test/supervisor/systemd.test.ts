@@ -118,6 +118,35 @@ t.test('listening sockets go into the store, and come back to the next superviso
   t.equal(openDescriptors(), before, 'and none is left')
 })
 
+t.test('what was kept is not in the way of a release that asks for it otherwise', async (t) => {
+  const fake = manager(`handover-test-${process.pid}-otherwise`)
+  const client = new NotifyClient(fake.address)
+  const again = (descriptor: number) =>
+    new Listeners(
+      listenerStore(
+        new SystemdStore(client, [{ name: `handover.listen.${b.socketCookie(descriptor)}.old`, descriptor }]),
+      ),
+    )
+  const kept = b.listenTcp('127.0.0.1', 0, 5, false)
+  const cookie = b.socketCookie(kept)
+  const { port } = b.socketName(kept)
+  const renamed = again(b.duplicate(kept))
+  const spec = { name: 'new', host: '127.0.0.1', port, backlog: 5 }
+  t.equal(b.socketCookie(await renamed.provide(1, spec)), cookie, 'the same socket under another name')
+  t.equal(fake.next()?.text, `FDSTOREREMOVE=1\nFDNAME=handover.listen.${cookie}.old`)
+  const stored = fake.next()
+  t.equal(stored?.text, `FDSTORE=1\nFDNAME=handover.listen.${cookie}.new\nFDPOLL=0`)
+  closeAll(stored?.descriptors ?? [])
+  renamed.closeAll()
+
+  const moved = again(kept)
+  const descriptor = await moved.provide(1, { ...spec, host: '0.0.0.0' })
+  t.match(b.socketName(descriptor), { host: '0.0.0.0', port }, 'it is closed where it cannot stay beside')
+  moved.closeAll()
+  client.close()
+  fake.close()
+})
+
 t.test('what is passed is taken for what it is, or refused by name', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'handover-passed-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
