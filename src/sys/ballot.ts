@@ -3,10 +3,10 @@
  * first word in it is the decision, whoever wrote it. So nobody has to live until the end for the others to know, and
  * there is no instant in which two of them can read different decisions.
  *
- * write(2) at the position all duplicates of an open file share is atomic for regular files (POSIX, Linux since 3.14): no
- * two words come to lie on each other.
+ * With O_APPEND a word goes behind all others, under the lock of the file: no two come to lie on each other. At the position
+ * duplicates share they would: Linux locks that only for files that were opened by a path, which a memfd was not.
  */
-import { readSync, writeSync } from 'node:fs'
+import { openSync, readSync, writeSync } from 'node:fs'
 import { binding } from './binding.js'
 
 export type Verdict = 'commit' | 'abort'
@@ -27,7 +27,13 @@ export class Ballot {
   }
 
   static make(): Ballot {
-    const box = binding().memfd('handover-ballot')
+    const memfd = binding().memfd('handover-ballot')
+    let box: number
+    try {
+      box = openSync(`/proc/self/fd/${memfd}`, 'a+')
+    } finally {
+      binding().close(memfd)
+    }
     try {
       const [bell, rope] = binding().socketpair()
       return new Ballot(box, bell, rope)
