@@ -1,12 +1,13 @@
 /** Programs people run, as they come: gunicorn, nginx. New connections all the time: none refused, none reset. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, get } from 'node:http'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { tcpTable } from '../../src/sys/tcp-table.js'
 import { descriptorSorts, processFact } from '../harness/census.js'
+import { freePort } from '../harness/port.js'
 import { fixture, missing } from '../harness/programs.js'
 import { startSupervisor, type TestSupervisor } from '../harness/supervisor.js'
 import { scaled, until } from '../harness/timeout.js'
@@ -172,12 +173,3 @@ t.test('nginx', { skip: missing('nginx', '-v') }, async (t) => {
     'daemon off;',
   ])
 })
-
-/** Its configuration names the port. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}

@@ -1,8 +1,9 @@
 /** A service without rights of its own, in the sandbox; sockets that systemd binds. */
 import t from 'tap'
+import { freePort } from '../harness/port.js'
 import { Prober } from '../harness/prober.js'
 import { bootMachine, CLI, noMachine } from './harness/machine.js'
-import { drive, freePort, installService } from './harness/service.js'
+import { drive, installService } from './harness/service.js'
 
 if (noMachine !== false) {
   t.plan(0, noMachine)

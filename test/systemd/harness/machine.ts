@@ -1,6 +1,6 @@
 /** A real systemd, booted for one test file, and what its users type. */
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -29,12 +29,11 @@ export interface Machine {
   journal(unit: string): Promise<string>
   /** Writes a file to the folder that is /srv/test inside; returns its path there. */
   write(name: string, text: string): string
-  read(name: string): string
 }
 
 /** The compiled command line, as it is seen inside. */
 export const CLI = '/srv/handover/dist/src/cli/main.js'
-export const FOLDER = '/srv/test'
+const FOLDER = '/srv/test'
 
 /** Why there cannot be one here; false when there can. */
 export const noMachine: string | false = whyNot()
@@ -93,7 +92,6 @@ export async function bootMachine(t: Teardown, tree?: string): Promise<Machine> 
       writeFileSync(path(name), text, { mode: 0o644 })
       return join(FOLDER, name)
     },
-    read: (name) => readFileSync(path(name), 'utf8'),
   }
 }
 

@@ -1,12 +1,8 @@
 /** A server of the tests as a service: its release is what a file says, so that `systemctl reload` goes to another one. */
-
-import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
 import type { SupervisorStatus } from '../../../src/supervisor/status.js'
 import { Oracle } from '../../harness/oracle.js'
-import { ask } from '../../harness/prober.js'
-import { CLI, FOLDER, type Machine } from './machine.js'
+import { freePort } from '../../harness/port.js'
+import { CLI, type Machine } from './machine.js'
 
 export interface TestService {
   readonly name: string
@@ -19,15 +15,6 @@ export interface TestService {
   /** The process that serves, as it is numbered inside. */
   servingPid(): Promise<number>
   connect(count: number, push?: number): Promise<Oracle[]>
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Installs its unit; it is not started. @param options of `handover unit` and `run`. */
@@ -90,10 +77,3 @@ export function drive(oracles: readonly Oracle[]): { stop(): Promise<void> } {
     },
   }
 }
-
-/** Resolves when another process than that one answers. */
-export async function servedByAnother(port: number, than: number): Promise<void> {
-  while ((await ask(port)).pid === than);
-}
-
-export const folderOf = (name: string): string => `${FOLDER}/${name}`
