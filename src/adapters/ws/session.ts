@@ -57,7 +57,7 @@ export class Arrival {
 
   /** Live: what was left to send goes out. */
   send(): void {
-    if (this.#waiting.length === 0) return
+    // An earlier copy had frames that waited, this one may have none: the sender is held all the same.
     sendFirst(this.#webSocket, this.#waiting)
     letGo(inside(this.#webSocket)._sender)
   }
