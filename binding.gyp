@@ -34,6 +34,7 @@
             'native/posix_process.cc',
             'native/posix_socket.cc',
             'native/posix_spawn.cc',
+            'native/posix_user.cc',
             'native/watcher.cc',
           ],
         }],

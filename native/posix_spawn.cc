@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,6 +34,7 @@ struct Prepared {
   std::vector<char*> arguments;
   std::vector<char*> environment;
   std::vector<int> descriptors;
+  std::vector<gid_t> groups;
   char listen_pid[sizeof kListenPid + 11];
 };
 
@@ -78,6 +80,15 @@ void PlaceDescriptors(std::vector<int>* descriptors, int report) {
   }
 }
 
+/// The groups first: who has given up the user may not change them. The bare calls: glibc's wrappers take locks, to
+/// change every thread of a process, and this one has one thread.
+void ChangeIdentity(const std::vector<int>& identity, const std::vector<gid_t>& groups, int report) {
+  if (identity.empty()) return;
+  if (syscall(SYS_setgroups, groups.size(), groups.data()) == -1) Fail(report, "setgroups");
+  if (syscall(SYS_setresgid, identity[1], identity[1], identity[1]) == -1) Fail(report, "setresgid");
+  if (syscall(SYS_setresuid, identity[0], identity[0], identity[0]) == -1) Fail(report, "setresuid");
+}
+
 [[noreturn]] void Become(const SpawnRequest& request, Prepared* prepared, int report) {
   ResetSignals();
   if (setsid() == -1) Fail(report, "setsid");
@@ -85,6 +96,8 @@ void PlaceDescriptors(std::vector<int>* descriptors, int report) {
   const int raised = fcntl(report, F_DUPFD_CLOEXEC, static_cast<int>(prepared->descriptors.size()));
   if (raised == -1) Fail(report, "fcntl");
   PlaceDescriptors(&prepared->descriptors, raised);
+  ChangeIdentity(request.identity, prepared->groups, raised);
+  // As that user: what it may not enter, its program could not use either.
   if (chdir(request.directory.c_str()) == -1) Fail(raised, "chdir");
   WriteDecimal(prepared->listen_pid + sizeof kListenPid - 1, getpid());
   execvpe(request.program.c_str(), prepared->arguments.data(), prepared->environment.data());
@@ -96,7 +109,7 @@ Status Reported(int report) {
   const ssize_t size = Retry([&] { return read(report, &failure, sizeof failure); });
   if (size == -1) return Check(size, "read");
   if (size != sizeof failure) return {};
-  for (const char* known : {"setsid", "fcntl", "dup2", "chdir"}) {
+  for (const char* known : {"setsid", "fcntl", "dup2", "setgroups", "setresgid", "setresuid", "chdir"}) {
     if (std::strcmp(known, failure.syscall) == 0) return {failure.error, known};
   }
   return {failure.error, "execve"};
@@ -105,7 +118,8 @@ Status Reported(int report) {
 }  // namespace
 
 Status Spawn(const SpawnRequest& request, int* pid, OwnedFd* pidfd) {
-  Prepared prepared{Pointers(request.arguments), Pointers(request.environment), request.descriptors, {}};
+  Prepared prepared{Pointers(request.arguments), Pointers(request.environment), request.descriptors, {}, {}};
+  if (request.identity.size() > 2) prepared.groups.assign(request.identity.begin() + 2, request.identity.end());
   std::memcpy(prepared.listen_pid, kListenPid, sizeof kListenPid);
   if (request.names_itself) prepared.environment.insert(prepared.environment.end() - 1, prepared.listen_pid);
 

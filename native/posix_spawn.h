@@ -20,6 +20,8 @@ struct SpawnRequest {
   std::vector<int> descriptors;
   /// LISTEN_PID is added: sd_listen_fds(3) wants the number of the process itself, known only to the child.
   bool names_itself = false;
+  /// Whose process it is: user, group, then the supplementary groups. Empty: this process' own.
+  std::vector<int> identity;
 };
 
 /// Starts a program as the leader of a session of its own, with all signals as they are by default. Returns when it

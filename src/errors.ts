@@ -84,6 +84,11 @@ export const ERRORS = {
     next: 'Check --name, and that "handover run" is running as the same user.',
     exit: EXIT.unreachable,
   },
+  HANDOVER_NODE_NOT_FOUND: {
+    when: 'no Node of the version that was asked for is on this machine, and none could be fetched',
+    next: '"handover node" lists those of this machine; --node takes the path of a binary, too.',
+    exit: EXIT.failed,
+  },
   HANDOVER_CRASHED: {
     when: 'the runtime crashed too often and the supervisor gave up',
     next: 'Read the log above for why it exits; start it by hand to see.',

@@ -2,9 +2,16 @@
 import { HandoverError } from '../errors.js'
 import { MAX_WORKERS } from '../supervisor/options.js'
 
+const MAX_CRASHES = 1000
+
 /** @throws HandoverError HANDOVER_USAGE */
-export function parseCount(text: string): number {
+export const parseCount = (text: string): number => parse(text, 'workers', MAX_WORKERS)
+
+/** @throws HandoverError HANDOVER_USAGE */
+export const parseCrashes = (text: string): number => parse(text, 'crashes', MAX_CRASHES)
+
+function parse(text: string, what: string, most: number): number {
   const count = /^\d{1,4}$/.test(text) ? Number(text) : 0
-  if (count >= 1 && count <= MAX_WORKERS) return count
-  throw new HandoverError('HANDOVER_USAGE', `${JSON.stringify(text)} is not a number of workers: 1 to ${MAX_WORKERS}`)
+  if (count >= 1 && count <= most) return count
+  throw new HandoverError('HANDOVER_USAGE', `${JSON.stringify(text)} is not a number of ${what}: 1 to ${most}`)
 }

@@ -2,6 +2,7 @@
 import type { UpgradeResult, WorkerResult } from '../supervisor/result.js'
 import type { SupervisorStatus } from '../supervisor/status.js'
 import { formatMs } from './duration.js'
+import type { FoundNode } from './nodes/index.js'
 
 const number = (value: number) => value.toLocaleString('en')
 
@@ -128,6 +129,11 @@ export function formatStatus(status: SupervisorStatus): string {
     ...(lastUpgrade === null ? [] : [`last ${formatResult(lastUpgrade)}`]),
   ].join('\n')
 }
+
+export const formatNodes = (nodes: readonly FoundNode[]): string =>
+  columns(nodes.map(({ version, from, path }) => [version, from, path]))
+    .map((line) => line.trimStart())
+    .join('\n')
 
 /** A program cannot be asked; a runtime did not answer. */
 const unknown = ({ joins }: { readonly joins: boolean }): string => (joins ? '?' : '-')

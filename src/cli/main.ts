@@ -7,10 +7,21 @@ import { DEFAULT_NAME, type SupervisorStatus, type UpgradeResult } from '../supe
 import type { POLICIES, UNSETTLED } from '../supervisor/options.js'
 import { AnsweredError, request } from './client.js'
 import { formatMs } from './duration.js'
-import { formatResult, formatStatus } from './format.js'
+import { formatNodes, formatResult, formatStatus } from './format.js'
+import { findNode, listNodes } from './nodes/index.js'
 import { type ProgramFlags, programOptions } from './program.js'
 import { type RunFlags, run } from './run.js'
-import { givenRunOptions, policy, ready, runOptions, settle, stopSignal, unsettled, workers } from './run-options.js'
+import {
+  envFile,
+  givenRunOptions,
+  policy,
+  ready,
+  runOptions,
+  settle,
+  stopSignal,
+  unsettled,
+  workers,
+} from './run-options.js'
 import { type UnitFlags, unit } from './unit.js'
 
 interface Flags {
@@ -23,6 +34,12 @@ interface UpgradeFlags extends Flags, ProgramFlags {
   readonly policy?: (typeof POLICIES)[number]
   readonly unsettled?: (typeof UNSETTLED)[number]
   readonly workers?: number
+}
+
+interface NodeFlags {
+  readonly node?: string
+  readonly offline?: boolean
+  readonly json?: boolean
 }
 
 const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
@@ -60,8 +77,9 @@ const named = (verb: string) =>
 runOptions(named('run'))
   .description('run a server under a supervisor, in the foreground; SIGHUP upgrades it, SIGTERM stops it')
   .argument('<command...>', 'what to run, behind --')
+  .option('--user <user[:group]>', 'whose processes the server is; the supervisor stays root, and binds the sockets')
   .action(async (command: string[], flags: RunFlags) => {
-    exitCode = await run(command, flags)
+    exitCode = await run(command, { ...flags, ...(await nodeOf(flags)) })
   })
 
 runOptions(named('unit'))
@@ -88,23 +106,27 @@ runOptions(named('unit'))
     (value: string, before: readonly string[]) => [...before, value],
     [],
   )
-  .action((command: string[], flags: UnitFlags, self: Command) => {
+  .action(async (command: string[], flags: UnitFlags, self: Command) => {
+    // A service may have no home, and no network: what a version means is looked up now.
+    const { node } = await nodeOf(flags)
+    if (node !== undefined) self.setOptionValueWithSource('node', node, 'cli')
     process.stdout.write(unit(command, flags, givenRunOptions(self)))
   })
 
 named('upgrade')
   .description('start the release as it is on disk now (or COMMAND) and move everything into it; waits for the end')
   .argument('[command...]', 'what to run from now on, behind --')
-  .option('--node <path>', 'Node binary to run it with from now on')
+  .option('--node <which>', 'Node to run it with from now on: a path, a version, or a file that names one')
   .addOption(workers())
   .addOption(policy())
   .addOption(unsettled())
   .addOption(ready())
   .addOption(settle())
   .addOption(stopSignal())
+  .addOption(envFile())
   .action(async (command: string[], flags: UpgradeFlags) => {
     const change = {
-      ...(flags.node === undefined ? {} : { node: flags.node }),
+      ...(await nodeOf(flags)),
       ...programOptions(flags),
       ...(flags.policy === undefined ? {} : { policy: flags.policy }),
       ...(flags.unsettled === undefined ? {} : { unsettled: flags.unsettled }),
@@ -132,7 +154,27 @@ named('stop')
     print(flags, await request<{ stopped: true }>(flags.name, { verb: 'stop' }), () => 'stopped'),
   )
 
-function print<R>(flags: Flags, result: R, format: (result: R) => string): void {
+program
+  .command('node')
+  .description('show the Node versions of this machine, or the path of the one that --node would take')
+  .argument('[which]', 'a version such as 24, v24.9.0 or lts/*, or a file such as .nvmrc; fetched when it is not there')
+  .option('--offline', 'fetch nothing')
+  .option('--json', 'JSON instead of text')
+  .exitOverride()
+  .action(async (which: string | undefined, flags: NodeFlags) => {
+    if (which === undefined) print(flags, await listNodes(), formatNodes)
+    else print(flags, await nodeOf({ ...flags, node: which }), ({ node }) => node ?? '')
+  })
+
+async function nodeOf({ node, offline, json }: NodeFlags): Promise<{ node?: string }> {
+  if (node === undefined) return {}
+  const say = (version: string) => {
+    if (!json) process.stderr.write(`handover: Node ${version} is not on this machine; npm fetches it\n`)
+  }
+  return { node: await findNode(node, offline === true ? false : say) }
+}
+
+function print<R>(flags: { readonly json?: boolean }, result: R, format: (result: R) => string): void {
   process.stdout.write(`${flags.json ? JSON.stringify(result) : format(result)}\n`)
 }
 

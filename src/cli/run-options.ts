@@ -1,7 +1,7 @@
 /** The options of `handover run`: those of a unit file, too, and some of `upgrade`. */
 import { type Command, Option } from 'commander'
 import { POLICIES, UNSETTLED } from '../supervisor/options.js'
-import { parseCount } from './count.js'
+import { parseCount, parseCrashes } from './count.js'
 
 export const policy = () =>
   new Option(
@@ -23,12 +23,17 @@ export const workers = () =>
     parseCount,
   )
 
+export const envFile = () =>
+  new Option('--env-file <file>', 'NAME=VALUE lines for the environment, read at each start; may be repeated')
+    .argParser((value: string, before: readonly string[]) => [...before, value])
+    .default([], 'none')
+
 const runs = new WeakMap<Command, readonly Option[]>()
 
 export function runOptions(command: Command): Command {
   const before = command.options.length
   command
-    .option('--node <path>', 'Node binary to run it with')
+    .option('--node <which>', 'Node to run it with: a path, a version, or a file that names one')
     .option(
       '--listen <name=[host:]port>',
       'a listening socket for every generation, joining or not (LISTEN_FDS); may be repeated',
@@ -38,6 +43,8 @@ export function runOptions(command: Command): Command {
     .addOption(ready())
     .addOption(settle())
     .addOption(stopSignal())
+    .addOption(envFile())
+    .option('--max-crashes <n>', 'crashes in a row after which it gives up', parseCrashes, 5)
     .addOption(workers().default(1))
     .option('--ready-timeout <duration>', 'how long a runtime may take until it is ready', '30s')
     .option('--drain <duration>', 'how long what cannot move is served after an upgrade', '30s')

@@ -24,6 +24,8 @@ export interface RunFlags extends ProgramFlags {
   readonly memoryLimit?: string
   readonly workers: number
   readonly keep?: 'listeners'
+  readonly user?: string
+  readonly maxCrashes: number
   readonly json?: boolean
 }
 
@@ -38,6 +40,7 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
       command,
       cwd: process.cwd(),
       ...(flags.node === undefined ? {} : { node: flags.node }),
+      ...(flags.user === undefined ? {} : { user: flags.user }),
       ...programOptions(flags),
     },
     listen: flags.listen.map(parseListen),
@@ -52,6 +55,7 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
     policy: flags.policy,
     unsettled: flags.unsettled,
     workers: flags.workers,
+    maxCrashes: flags.maxCrashes,
     ...(flags.memoryLimit === undefined ? {} : { memoryLimitBytes: parseSize(flags.memoryLimit) }),
     logger,
   })

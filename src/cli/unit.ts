@@ -23,6 +23,7 @@ export interface UnitFlags {
   readonly watchdog: string
   readonly writable: readonly string[]
   readonly drain: string
+  readonly node?: string
 }
 
 const FOLDER = '/etc/systemd/system'

@@ -23,6 +23,7 @@ export const requestSchema = v.variant('verb', [
     ready: v.optional(readyWhen),
     settleMs: v.optional(v.number()),
     stopSignal: v.optional(stopSignal),
+    environmentFiles: v.optional(v.pipe(v.array(path), v.maxLength(64), v.readonly())),
     workers: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_WORKERS))),
   }),
 ])

@@ -1,5 +1,5 @@
 /** The admin socket: 0600 in a directory of 0700, for the own user and root; survives a stale path. */
-import { chmodSync, closeSync, fstatSync, openSync, rmdirSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, closeSync, constants, fstatSync, lstatSync, openSync, rmdirSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -44,7 +44,8 @@ export class Admin {
     prepareDirectory(folder)
     // The lock, not the path, says whether a supervisor lives: it goes with the process, however that ends.
     const lockPath = join(folder, LOCK_FILE)
-    const lock = openSync(lockPath, 'w', 0o600)
+    // Not followed, not emptied: whoever put a link there before the folder was ours is not to have us write elsewhere.
+    const lock = openLock(lockPath)
     // A supervisor that is just ending removes the file: a lock on a removed one would keep nobody out.
     if (!binding().tryLock(lock) || !isSameFile(lock, lockPath)) {
       closeSync(lock)
@@ -148,6 +149,7 @@ const changeSchema = v.object({
   ready: v.exactOptional(readyWhen),
   settleMs: v.exactOptional(v.number()),
   stopSignal: v.exactOptional(stopSignal),
+  environmentFiles: v.exactOptional(v.array(v.string())),
 })
 const optionsSchema = v.object({
   policy: v.exactOptional(v.picklist(POLICIES)),
@@ -155,8 +157,19 @@ const optionsSchema = v.object({
   workers: v.exactOptional(v.number()),
 })
 
+function openLock(path: string): number {
+  try {
+    return openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+  } catch (cause) {
+    throw new HandoverError('HANDOVER_DIRECTORY_UNSAFE', `the lock ${path} cannot be opened: ${messageOf(cause)}`, {
+      cause,
+    })
+  }
+}
+
 function isSameFile(descriptor: number, path: string): boolean {
-  return fstatSync(descriptor).ino === statSync(path, { throwIfNoEntry: false })?.ino
+  const [ours, there] = [fstatSync(descriptor), lstatSync(path, { throwIfNoEntry: false })]
+  return ours.ino === there?.ino && ours.dev === there.dev
 }
 
 function parse(line: string): AdminRequest {

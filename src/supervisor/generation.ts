@@ -5,12 +5,14 @@ import { binding } from '../sys/binding.js'
 import { nowMs } from '../sys/clock.js'
 import { Link } from '../sys/link.js'
 import { CONTROL, type ControlMessage, PROTOCOL_RANGE, PROTOCOL_VERSION } from '../wire/messages.js'
+import { programEnvironment, releaseEnvironment } from './environment.js'
 import { type Notification, NotifySocket } from './notify.js'
 import type { GenerationEvents, GenerationState, Identity, Said, Status } from './process-words.js'
 import { Processes } from './processes.js'
 import { Readiness } from './readiness.js'
-import { describeRelease, type PassedListener, programEnvironment, programOf, type Release } from './release.js'
+import { describeRelease, type PassedListener, programOf, type Release } from './release.js'
 import type { Side } from './result.js'
+import { programUser } from './user.js'
 
 export class Generation extends EventEmitter<GenerationEvents> {
   readonly number: number
@@ -95,13 +97,13 @@ export class Generation extends EventEmitter<GenerationEvents> {
 
   #start(listeners: readonly PassedListener[], channel: number | undefined): void {
     const { program, args } = programOf(this.release)
-    const environment = programEnvironment(process.env, {
-      listeners,
-      notifySocket: this.#notify?.address,
-      hasChannel: channel !== undefined,
-    })
+    const { user } = this.release
     const descriptors = listeners.map(({ descriptor }) => descriptor)
     try {
+      const environment = programEnvironment(
+        { ...process.env, ...releaseEnvironment(this.release) },
+        { listeners, notifySocket: this.#notify?.address, hasChannel: channel !== undefined },
+      )
       this.#processes = new Processes(
         {
           program,
@@ -110,6 +112,7 @@ export class Generation extends EventEmitter<GenerationEvents> {
           environment,
           descriptors: channel === undefined ? descriptors : [...descriptors, channel],
           namesItself: listeners.length > 0,
+          identity: user === undefined ? undefined : programUser(user).identity,
         },
         () => this.#gone(undefined),
       )

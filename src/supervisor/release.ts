@@ -2,6 +2,7 @@
 import { constants } from 'node:os'
 import { basename } from 'node:path'
 import { HandoverError } from '../errors.js'
+import { releaseEnvironment } from './environment.js'
 import { probeTarget, type ReadyWhen } from './readiness.js'
 
 export interface Release {
@@ -16,6 +17,13 @@ export interface Release {
   readonly settleMs?: number
   /** What ends it in order. Default SIGTERM. */
   readonly stopSignal?: NodeJS.Signals
+  /** Files of `NAME=VALUE` lines whose content goes over the supervisor's environment. Read at each start. */
+  readonly environmentFiles?: readonly string[]
+  /**
+   * `USER` or `USER:GROUP` its processes are of. Needs root. The same in every release: of another user, neither side of an
+   * upgrade could end the other. Default: the supervisor's own.
+   */
+  readonly user?: string
 }
 
 /** A listening socket it is started with. */
@@ -25,19 +33,26 @@ export interface PassedListener {
   readonly descriptor: number
 }
 
+const MAX_FILES = 32
 const MAX_SETTLE_MS = 60 * 60 * 1000
 /** Drops what it serves, or ends nothing. */
 const NO_STOP: readonly string[] = ['SIGKILL', 'SIGSTOP', 'SIGCONT', 'SIGCHLD']
 
 /** @throws HandoverError HANDOVER_USAGE */
 export function checkRelease(release: Release): void {
-  const { command, node, ready, settleMs, stopSignal } = release
+  const { command, node, ready, settleMs, stopSignal, environmentFiles = [] } = release
   if (command.length === 0 || command[0] === '')
     throw new HandoverError('HANDOVER_USAGE', 'there is no command to run: put it behind "--"')
   if (node !== undefined && !isNode(command)) {
     throw new HandoverError('HANDOVER_USAGE', `--node ${node} replaces "node", but the command is "${command[0]}"`)
   }
   if (ready !== undefined) probeTarget(ready)
+  if (environmentFiles.length > MAX_FILES)
+    throw new HandoverError(
+      'HANDOVER_USAGE',
+      `--env-file is given ${environmentFiles.length} times, the limit is ${MAX_FILES}`,
+    )
+  releaseEnvironment(release)
   if (settleMs !== undefined && !(settleMs >= 0 && settleMs <= MAX_SETTLE_MS))
     throw new HandoverError('HANDOVER_USAGE', `--settle must be 0 to ${MAX_SETTLE_MS} ms, not ${settleMs} ms`)
   if (stopSignal !== undefined && (!Object.hasOwn(constants.signals, stopSignal) || NO_STOP.includes(stopSignal)))
@@ -56,12 +71,18 @@ export function programOf({ command, node }: Release): { program: string; args: 
 /**
  * The release an upgrade goes to: what it names, and for the rest what runs now. The files are as they are on disk then.
  * The Node binary of a former `--node` stays in force until another is named, also with a new command; so do `--ready`,
- * `--settle` and `--stop-signal`.
+ * `--settle`, `--stop-signal` and `--env-file`.
  */
 export function nextRelease(current: Release, change: Partial<Release>): Release {
   const command = change.command ?? current.command
   const node = change.node ?? (isNode(command) ? current.node : undefined)
   const { ready = current.ready, settleMs = current.settleMs, stopSignal = current.stopSignal } = change
+  const { environmentFiles = current.environmentFiles, user = current.user } = change
+  if (user !== current.user)
+    throw new HandoverError(
+      'HANDOVER_USAGE',
+      `an upgrade keeps the user (${current.user ?? "the supervisor's own"}), it cannot go to ${user}`,
+    )
   const next = {
     command,
     cwd: change.cwd ?? current.cwd,
@@ -69,6 +90,8 @@ export function nextRelease(current: Release, change: Partial<Release>): Release
     ...(ready === undefined ? {} : { ready }),
     ...(settleMs === undefined ? {} : { settleMs }),
     ...(stopSignal === undefined ? {} : { stopSignal }),
+    ...(environmentFiles === undefined ? {} : { environmentFiles }),
+    ...(user === undefined ? {} : { user }),
   }
   checkRelease(next)
   return next
@@ -82,55 +105,4 @@ export function describeRelease(release: Release): string {
 
 function isNode(command: readonly string[]): boolean {
   return /^node(\.exe)?$/.test(basename(command[0] ?? ''))
-}
-
-const SCRUBBED = [
-  'LISTEN_PID',
-  'LISTEN_FDS',
-  'LISTEN_FDNAMES',
-  'LISTEN_PIDFDID',
-  'HANDOVER_CHANNEL',
-  'NOTIFY_SOCKET',
-  'WATCHDOG_PID',
-  'WATCHDOG_USEC',
-  'NODE_CHANNEL_FD',
-  'NODE_CHANNEL_SERIALIZATION_MODE',
-]
-
-/** The environment of a runtime: the supervisor's own protocols are not its children's, nor is a debugger's port. */
-export function runtimeEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const result = { ...environment }
-  for (const name of SCRUBBED) delete result[name]
-  const options = result['NODE_OPTIONS']
-    ?.split(/\s+/)
-    .filter((option) => option !== '' && !/^--inspect/.test(option))
-    .join(' ')
-  if (options) result['NODE_OPTIONS'] = options
-  else delete result['NODE_OPTIONS']
-  return result
-}
-
-/** The first descriptor after the standard streams: SD_LISTEN_FDS_START. */
-const FIRST_PASSED = 3
-
-/**
- * The environment of a program as it is started: what sd_listen_fds(3) and sd_notify(3) want, and where its channel is, behind
- * the listeners. LISTEN_PID only the child knows.
- */
-export function programEnvironment(
-  environment: NodeJS.ProcessEnv,
-  given: {
-    readonly listeners: readonly PassedListener[]
-    readonly notifySocket: string | undefined
-    readonly hasChannel: boolean
-  },
-): NodeJS.ProcessEnv {
-  const { listeners, notifySocket, hasChannel } = given
-  const names = listeners.map(({ name }) => name).join(':')
-  return {
-    ...runtimeEnvironment(environment),
-    ...(listeners.length === 0 ? {} : { LISTEN_FDS: String(listeners.length), LISTEN_FDNAMES: names }),
-    ...(notifySocket === undefined ? {} : { NOTIFY_SOCKET: notifySocket }),
-    ...(hasChannel ? { HANDOVER_CHANNEL: String(FIRST_PASSED + listeners.length) } : {}),
-  }
 }

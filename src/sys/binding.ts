@@ -96,6 +96,7 @@ export interface Binding {
   /**
    * Starts a program in a session of its own, all signals as they are by default; returns when it runs. `program` is a path, or looked for in
    * PATH; `args` begin with its name; `descriptors` become 0, 1, 2 … in it. `namesItself` adds LISTEN_PID to `environment`.
+   * `identity` is empty, or the user, the group and the supplementary groups it runs with.
    * The child is the caller's: to be reaped by `pidfdWait`, its pidfd to be closed.
    */
   spawn(
@@ -105,7 +106,14 @@ export interface Binding {
     directory: string,
     descriptors: readonly number[],
     namesItself: boolean,
+    identity: readonly number[],
   ): { pid: number; pidfd: number }
+  /** getpwnam_r(3) and getgrouplist(3), blocking this thread; `undefined` when there is no such user. */
+  lookUpUser(
+    name: string,
+  ): { uid: number; gid: number; groups: number[]; name: string; home: string; shell: string } | undefined
+  /** getgrnam_r(3), blocking this thread; `undefined` when there is no such group. */
+  lookUpGroup(name: string): number | undefined
   /** Orphans below this process become its children (PR_SET_CHILD_SUBREAPER): to be reaped by it, whoever started them. */
   adoptOrphans(): void
   pidfdOpen(pid: number): number

@@ -16,6 +16,8 @@ export interface ProgramOptions {
   readonly descriptors: readonly number[]
   /** Adds LISTEN_PID. */
   readonly namesItself: boolean
+  /** User, group and supplementary groups. Default: those of this process. */
+  readonly identity?: readonly number[] | undefined
 }
 
 const SIGNAL_NAMES = new Map(Object.entries(constants.signals).map(([name, number]) => [number as number, name]))
@@ -31,14 +33,14 @@ export class Program {
    * @param onExit it has ended. It is still to be reaped: until then its number, and its session's, are nobody else's.
    */
   constructor(options: ProgramOptions, onExit: () => void) {
-    const { program, args, directory, environment, descriptors, namesItself } = options
+    const { program, args, directory, environment, descriptors, namesItself, identity = [] } = options
     const nothing = openSync('/dev/null', 'r')
     try {
       const entries = Object.entries(environment).flatMap(([name, value]) =>
         value === undefined ? [] : `${name}=${value}`,
       )
       const placed = [nothing, 1, 2, ...descriptors]
-      const started = binding().spawn(program, [program, ...args], entries, directory, placed, namesItself)
+      const started = binding().spawn(program, [program, ...args], entries, directory, placed, namesItself, identity)
       this.pid = started.pid
       this.#pidfd = started.pidfd
     } finally {

@@ -40,12 +40,12 @@ native.send = (fd, payload, descriptors) => {
   }
 }
 
-native.spawn = (program, args, environment, directory, descriptors, namesItself) => {
+native.spawn = (program, args, environment, directory, descriptors, namesItself, identity) => {
   const [towardsRuntime, given] = native.socketpair()
   try {
     // The channel is the last.
     const placed = [...descriptors.slice(0, -1), given]
-    const started = spawn(program, args, environment, directory, placed, namesItself)
+    const started = spawn(program, args, environment, directory, placed, namesItself, identity)
     tell({ what: 'control', pid: started.pid }, [towardsRuntime, descriptors.at(-1) as number])
     return started
   } finally {

@@ -66,11 +66,11 @@ const rounds: Record<string, [round: string, count: number]> = {
     10_000,
   ],
   'programs that were started, or could not be': [
-    `const { pidfd } = b.spawn('true', ['true'], ['X=1'], '/', [0, 1, 2], true)
+    `const { pidfd } = b.spawn('true', ['true'], ['X=1'], '/', [0, 1, 2], true, [])
      b.poll([pidfd], [POLLIN], -1)
      b.pidfdWait(pidfd)
      b.close(pidfd)
-     caught(() => b.spawn('none', ['none'], [], '/', [0, 1, 2], false))`,
+     caught(() => b.spawn('none', ['none'], [], '/', [0, 1, 2], false, []))`,
     200,
   ],
   'messages to a notify socket': [

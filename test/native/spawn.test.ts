@@ -1,5 +1,5 @@
 /** Starting a program: what it finds, how a start fails, that nothing of it is left. */
-import { closeSync, mkdtempSync, openSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -8,6 +8,7 @@ import { openDescriptors } from '../sys/descriptors.js'
 import { runScript } from './script.js'
 
 const b = binding()
+const isRoot = process.getuid?.() === 0
 
 interface Result {
   readonly text: string
@@ -15,9 +16,17 @@ interface Result {
 }
 
 /** Runs a program to its end; descriptor 1 is a file. */
-function run(t: Test, args: string[], environment: string[], more: readonly number[] = [], namesItself = true): Result {
+function run(
+  t: Test,
+  args: string[],
+  environment: string[],
+  more: readonly number[] = [],
+  namesItself = true,
+  identity: readonly number[] = [],
+): Result {
   const folder = mkdtempSync(join(tmpdir(), 'handover-spawn-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  chmodSync(folder, 0o755)
   const file = openSync(join(folder, 'out'), 'w')
   const nothing = openSync('/dev/null', 'r')
   const { pid, pidfd } = b.spawn(
@@ -27,6 +36,7 @@ function run(t: Test, args: string[], environment: string[], more: readonly numb
     realpathSync(folder),
     [nothing, file, 2, ...more],
     namesItself,
+    identity,
   )
   t.ok(b.isCloseOnExec(pidfd))
   b.poll([pidfd], [POLLIN], -1)
@@ -55,7 +65,7 @@ t.test('it leads a session, and has no signal blocked, ignored or handled', asyn
     `
     import { openSync } from 'node:fs'
     process.on('SIGTERM', () => {}); process.on('SIGHUP', () => {})
-    const { pidfd } = b.spawn('cat', ['cat', '/proc/self/status', '/proc/self/stat'], [], '/', [openSync('/dev/null'), 1, 2], false)
+    const { pidfd } = b.spawn('cat', ['cat', '/proc/self/status', '/proc/self/stat'], [], '/', [openSync('/dev/null'), 1, 2], false, [])
     b.poll([pidfd], [POLLIN], 10000)
     `,
   )
@@ -86,13 +96,13 @@ t.test('descriptors take their places, whatever numbers they had', async (t) => 
 t.test('numbers that cross', async (t) => {
   const { said, stderr } = runScript(
     `
-    import { closeSync, openSync, writeFileSync, readlinkSync } from 'node:fs'
+    import { chmodSync, closeSync, openSync, writeFileSync, readlinkSync } from 'node:fs'
     const files = ['a', 'b', 'c'].map((name) => { writeFileSync('/tmp/handover-' + process.pid + name, ''); return '/tmp/handover-' + process.pid + name })
     // In the parent 0 to 2 lead elsewhere than in the child, where they are the files of descriptors that lie below.
     const fds = files.map((file) => openSync(file, 'w'))
     const list = 'said=$(for fd in 0 2 3; do readlink /proc/$$/fd/$fd; done); one=$(readlink /proc/$$/fd/1); echo "$said" >&4; echo "$one" >&4'
     const [nothing] = [openSync('/dev/null')]
-    const { pidfd } = b.spawn('sh', ['sh', '-c', list], ['PATH=' + process.env.PATH], '/', [fds[2], fds[1], fds[0], nothing, 1], false)
+    const { pidfd } = b.spawn('sh', ['sh', '-c', list], ['PATH=' + process.env.PATH], '/', [fds[2], fds[1], fds[0], nothing, 1], false, [])
     b.poll([pidfd], [POLLIN], 10000)
     for (const file of files) (await import('node:fs')).rmSync(file)
     `,
@@ -125,15 +135,40 @@ t.test('a start that fails: which call, and no process or descriptor is left', a
     ['sh', join(folder, 'none'), 'ENOENT', 'chdir'],
     ['sh', script, 'ENOTDIR', 'chdir'],
   ] as const)
-    t.throws(() => b.spawn(program, [program], [], directory, [0, 1, 2], false), { code, syscall })
-  t.throws(() => b.spawn('sh', ['sh'], [], '/', [0, 1, 2, 9_999], false), { code: 'EBADF', syscall: 'fcntl' })
+    t.throws(() => b.spawn(program, [program], [], directory, [0, 1, 2], false, []), { code, syscall })
+  t.throws(() => b.spawn('sh', ['sh'], [], '/', [0, 1, 2, 9_999], false, []), { code: 'EBADF', syscall: 'fcntl' })
   t.equal(openDescriptors(), before)
   const { said, stderr } = runScript(`
-    caught(() => b.spawn('none', ['none'], [], '/', [0, 1, 2], false))
+    caught(() => b.spawn('none', ['none'], [], '/', [0, 1, 2], false, []))
     const parentOf = (pid) => { try { return readFileSync('/proc/' + pid + '/stat', 'latin1').split(') ')[1].split(' ')[1] } catch {} }
     say(readdirSync('/proc').filter((pid) => /^\\d+$/.test(pid) && parentOf(pid) === String(process.pid)))
   `)
   t.same(said, [[]], stderr)
+})
+
+t.test('as another user', { skip: !isRoot && 'needs root' }, async (t) => {
+  const ids = shell('grep -E "^(Uid|Gid|Groups|CapEff)" /proc/self/status | tr -s "\\t " " "')
+  const path = [`PATH=${process.env['PATH']}`]
+  t.equal(
+    run(t, ids, path, [], false, [65_534, 12, 12, 34]).text,
+    'Uid: 65534 65534 65534 65534\nGid: 12 12 12 12\nGroups: 12 34 \nCapEff: 0000000000000000\n',
+  )
+  t.match(run(t, ids, path, [], false, [65_534, 12]).text, /^Groups: ?$/m)
+  const folder = mkdtempSync(join(tmpdir(), 'handover-spawn-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const start = () => b.spawn('true', ['true'], [], folder, [0, 1, 2], false, [65_534, 65_534])
+  t.throws(start, { code: 'EACCES', syscall: 'chdir' }, 'it may not enter where its user may not')
+})
+
+t.test('users and groups by name', async (t) => {
+  t.match(b.lookUpUser('root'), { uid: 0, gid: 0, name: 'root', home: String })
+  t.ok(b.lookUpUser('root')?.groups.includes(0))
+  t.match(b.lookUpUser('daemon'), { uid: 1, gid: 1, groups: [1] })
+  t.equal(b.lookUpUser('nobody-of-this-name'), undefined)
+  t.equal(b.lookUpGroup('root'), 0)
+  t.equal(b.lookUpGroup('nobody-of-this-name'), undefined)
+  t.throws(() => b.lookUpUser(1 as never), { message: 'name must be a string' })
+  t.throws(() => b.lookUpGroup('a\0b'), { message: 'name must be a string without a NUL' })
 })
 
 t.test('what is passed wrongly is named', async (t) => {
@@ -147,6 +182,9 @@ t.test('what is passed wrongly is named', async (t) => {
     [['a', [], [], 1], 'directory must be a string'],
     [['a', [], [], '/', [-1]], 'descriptors[0] must be an integer from 0 to 2147483647'],
     [['a', [], [], '/', [], 1], 'namesItself must be a boolean'],
+    [['a', [], [], '/', [], true], 'identity must be an array'],
+    [['a', [], [], '/', [], true, [1]], 'identity must be empty, or a user, a group and further groups'],
+    [['a', [], [], '/', [], true, [1, -1]], 'identity[1] must be an integer from 0 to 2147483647'],
   ] as const)
     t.throws(() => call(...args), { name: 'TypeError', message })
 })

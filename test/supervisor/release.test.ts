@@ -1,11 +1,8 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
-import {
-  checkRelease,
-  describeRelease,
-  nextRelease,
-  programOf,
-  runtimeEnvironment,
-} from '../../src/supervisor/release.js'
+import { releaseEnvironment, runtimeEnvironment } from '../../src/supervisor/environment.js'
+import { checkRelease, describeRelease, nextRelease, programOf } from '../../src/supervisor/release.js'
 
 const usage = { code: 'HANDOVER_USAGE' }
 
@@ -59,4 +56,47 @@ t.test('the environment of a runtime', async (t) => {
   t.equal(optionsOf('  --inspect-brk=0  '), undefined)
   t.equal(optionsOf('--inspect=9229 --enable-source-maps --inspect-port=1'), '--enable-source-maps')
   t.equal(optionsOf('--max-old-space-size=100'), '--max-old-space-size=100')
+})
+
+t.test('files of an environment: read at each start, the later over the earlier', async (t) => {
+  const folder = t.testdir({
+    a: '# of all machines\nA=1\nB="two words"\nNODE_OPTIONS=--inspect --max-old-space-size=100\n',
+    b: 'export B=3\nNOTIFY_SOCKET=/elsewhere\n',
+  })
+  const release = { command: ['node', 'a.js'], cwd: '/', environmentFiles: [join(folder, 'a'), join(folder, 'b')] }
+  const read = () => runtimeEnvironment({ PATH: '/bin', A: 'of the supervisor', ...releaseEnvironment(release) })
+  t.same(read(), { PATH: '/bin', A: '1', B: '3', NODE_OPTIONS: '--max-old-space-size=100' })
+  writeFileSync(join(folder, 'b'), 'B=4')
+  t.match(read(), { B: '4' })
+  t.same(nextRelease(release, {}).environmentFiles, release.environmentFiles)
+  t.same(nextRelease(release, { environmentFiles: [join(folder, 'b')] }).environmentFiles, [join(folder, 'b')])
+  const missing = [join(folder, 'none')]
+  t.throws(() => checkRelease({ ...release, environmentFiles: missing }), {
+    ...usage,
+    message: /^--env-file .*none: ENOENT/,
+  })
+  t.throws(() => nextRelease(release, { environmentFiles: missing }), usage)
+  t.throws(() => checkRelease({ ...release, environmentFiles: Array(33).fill(join(folder, 'a')) }), usage)
+})
+
+t.test('the user of a release', async (t) => {
+  const release = { command: ['node', 'a.js'], cwd: '/' }
+  for (const [user, message] of [
+    ['', /USER or USER:GROUP/],
+    ['root:', /USER or USER:GROUP/],
+    ['root:root:root', /USER or USER:GROUP/],
+    ['nobody-of-this-name', /no user "nobody-of-this-name"/],
+    ['root:nobody-of-this-name', /no group "nobody-of-this-name"/],
+    ['1000', /a number needs its group, such as 1000:1000/],
+    ['4294967295:1', /at most 2147483646/],
+  ] as const)
+    t.throws(() => checkRelease({ ...release, user }), { ...usage, message })
+  t.throws(() => nextRelease({ ...release, user: 'daemon' }, { user: 'root' }), { ...usage, message: /keeps the user/ })
+  if (process.getuid?.() !== 0) {
+    t.throws(() => checkRelease({ ...release, user: 'root' }), { ...usage, message: /only root/ })
+    return
+  }
+  t.same(nextRelease({ ...release, user: 'daemon' }, {}).user, 'daemon')
+  t.match(releaseEnvironment({ ...release, user: 'daemon' }), { USER: 'daemon', LOGNAME: 'daemon', HOME: String })
+  t.same(releaseEnvironment({ ...release, user: '1000:1000' }), { USER: '1000', LOGNAME: '1000' })
 })
