@@ -21,8 +21,10 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const scale = Number(process.env.HANDOVER_TEST_TIMEOUT_SCALE ?? 1)
 const FILE_TIMEOUT_SECONDS = 120 * scale
 const GROUP_GONE_WITHIN_MS = 3000 * scale
-/** Tests of whole processes, of time or of memory: one at a time, or they measure each other. */
-const ALONE = ['process', 'faults', 'soak', 'systemd', 'matrix', 'package', 'native', 'scripts']
+/** Tests that measure time or memory, and those that need the machine for themselves: one at a time. */
+const ALONE = ['process/memory', 'soak/', 'systemd/', 'matrix/', 'native/leaks', 'benchmarks/', 'scripts/']
+/** What takes longest begins first: the last file is then a short one. */
+const LONGEST_FIRST = ['process/', 'package/', 'faults/', 'adapters/', 'native/']
 /** Run by a command of their own. */
 const OF_THEIR_OWN = ['matrix/', 'model/mutations', 'systemd/']
 /** Said by Node about the code under test; the rest of stderr is the tests' own affair. */
@@ -44,9 +46,13 @@ async function main(words) {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => interrupt(signal))
 
   const files = select(names)
-  const isAlone = (file) => ALONE.includes(file.split('/')[2])
+  const isAlone = (file) => ALONE.some((name) => file.startsWith(`dist/test/${name}`))
+  const rank = (file) => {
+    const found = LONGEST_FIRST.findIndex((name) => file.startsWith(`dist/test/${name}`))
+    return found === -1 ? LONGEST_FIRST.length : found
+  }
   await runAll(
-    files.filter((file) => !isAlone(file)),
+    files.filter((file) => !isAlone(file)).sort((a, b) => rank(a) - rank(b)),
     jobs,
   )
   await runAll(files.filter(isAlone), 1)

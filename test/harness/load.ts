@@ -1,8 +1,14 @@
-/** Many oracle clients that talk all the time: each sends as soon as it has got what it is owed. */
+/**
+ * Many oracle clients that talk all the time: each sends when it has got what it is owed, and takes breath. Flat out, the clients
+ * would take the processors from the processes under test, and a transfer would be seen under no load but theirs.
+ */
+import { setTimeout } from 'node:timers/promises'
 import { Oracle } from './oracle.js'
 
 const OPENING_AT_ONCE = 100
 const MOST_AT_ONCE = 2_000
+/** Of all clients together. */
+const TURNS_PER_SECOND = 4_000
 
 export class Load {
   readonly clients: readonly Oracle[]
@@ -55,6 +61,7 @@ export class Load {
     while (this.#talking) {
       client.send(1 + Math.floor(Math.random() * MOST_AT_ONCE))
       await client.reach(client.expected)
+      await setTimeout((1000 * this.clients.length) / TURNS_PER_SECOND)
     }
   }
 }

@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net'
 import type { UpgradeResult } from '../../src/supervisor/result.js'
 import type { Puppeted, Tools, Trick } from '../fixtures/puppet-server.js'
 import { compiled, type Teardown } from './child.js'
+import { Growing } from './growing.js'
 import { type CommandResult, READY, startSupervisor, type TestSupervisor } from './supervisor.js'
 import { until, within } from './timeout.js'
 
@@ -119,20 +120,24 @@ export class Stage {
 export class Puppet {
   readonly client: Socket
   readonly label: string
-  received: Buffer = Buffer.alloc(0)
   /** The server's FIN has come. */
   ended = false
   /** The code of the client's error, if there was one. */
   error: string | undefined
   readonly #stage: Stage
+  readonly #received = new Growing()
 
   private constructor(stage: Stage, client: Socket, label: string) {
     this.#stage = stage
     this.client = client
     this.label = label
-    client.on('data', (bytes: Buffer) => (this.received = Buffer.concat([this.received, bytes])))
+    client.on('data', (bytes: Buffer) => this.#received.append(bytes))
     client.on('end', () => (this.ended = true))
     client.on('error', (error: NodeJS.ErrnoException) => (this.error = error.code))
+  }
+
+  get received(): Buffer {
+    return this.#received.bytes
   }
 
   /** @param paused the client reads nothing until `resume`. */
