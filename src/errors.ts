@@ -13,6 +13,8 @@ export const EXIT = {
   unreachable: 5,
   busy: 6,
   crashed: 7,
+  undone: 8,
+  unhealthy: 9,
 } as const
 
 interface ErrorRow {

@@ -3,6 +3,7 @@ export { ERRORS, type ErrorCode, HandoverError } from '../errors.js'
 export type { Logger } from '../logger.js'
 export { Admin } from './admin.js'
 export { adminSocketPath, DEFAULT_NAME } from './directory.js'
+export type { HealthCheck, ServingProcess } from './health.js'
 export type { ListenOption, SupervisorOptions, UpgradeOptions } from './options.js'
 export type { ReadyWhen } from './readiness.js'
 export type { Release } from './release.js'
@@ -12,6 +13,7 @@ export type {
   Outcome,
   Pauses,
   PhaseDuration,
+  ProbationResult,
   Reason,
   Serves,
   SessionCounts,

@@ -1,6 +1,7 @@
 /** Options of a supervisor, with their defaults. */
 import { HandoverError } from '../errors.js'
 import type { Logger } from '../logger.js'
+import { checkHealth, type HealthCheck } from './health.js'
 import type { ListenerStore } from './kept.js'
 import type { ListenerSpec } from './listeners.js'
 import type { PassedListener, Release } from './release.js'
@@ -46,6 +47,13 @@ export interface SupervisorOptions {
   readonly memoryLimitBytes?: number
   /** Crashes in a row, each within a minute of the last, after which it gives up. Default 5. */
   readonly maxCrashes?: number
+  /** Whether the server is well, asked while an upgrade is on probation. Default none: only a crash undoes it then. */
+  readonly health?: HealthCheck
+  /**
+   * How long after its commit an upgrade is undone when the new release is unhealthy three times in a row, or crashes: everything
+   * is moved back into a process of the release before. Default 30,000 ms with `health`, without it 0: never.
+   */
+  readonly probationMs?: number
   /**
    * This process is a supervisor and nothing else: whoever is left by a program becomes its child, and is ended with it.
    * `handover run` does so. Default false: every child that nobody here knows would be taken for one of those.
@@ -59,12 +67,13 @@ export interface SupervisorOptions {
 }
 
 /** What may be otherwise for one upgrade. */
-export interface UpgradeOptions extends Pick<SupervisorOptions, 'policy' | 'unsettled' | 'workers'> {
+export interface UpgradeOptions extends Pick<SupervisorOptions, 'policy' | 'unsettled' | 'workers' | 'probationMs'> {
   /** Where this upgrade stands. */
   readonly onPhase?: (phase: { readonly id: number; readonly phase: UpgradePhase }) => void
 }
 
-export type Settings = Required<Omit<SupervisorOptions, 'logger' | 'listen' | 'listenerStore'>> & {
+export type Settings = Required<Omit<SupervisorOptions, 'logger' | 'listen' | 'listenerStore' | 'health'>> & {
+  readonly health: HealthCheck | undefined
   readonly logger: Logger
   readonly listen: readonly ListenerSpec[]
 }
@@ -88,7 +97,7 @@ export function checkSettings(options: Partial<SupervisorOptions>): void {
   const refuse = (name: string, value: unknown, expected: string): never => {
     throw new HandoverError('HANDOVER_USAGE', `option ${name} must be ${expected}, not ${String(value)}`)
   }
-  for (const name of ['readyTimeoutMs', 'drainMs', 'freezeMs', 'checkMs', 'copyMs'] as const) {
+  for (const name of ['readyTimeoutMs', 'drainMs', 'freezeMs', 'checkMs', 'copyMs', 'probationMs'] as const) {
     const value = options[name]
     if (value !== undefined && !(value >= 0 && value <= MAX_MS)) refuse(name, value, '0 to 86,400,000 milliseconds')
   }
@@ -99,6 +108,7 @@ export function checkSettings(options: Partial<SupervisorOptions>): void {
   if (unsettled !== undefined && !UNSETTLED.includes(unsettled)) refuse('unsettled', unsettled, UNSETTLED.join(' or '))
   if (memoryLimitBytes !== undefined && !(memoryLimitBytes > 0))
     refuse('memoryLimitBytes', memoryLimitBytes, 'a number of bytes')
+  if (options.health !== undefined) checkHealth(options.health)
   checkListen(options.listen ?? [])
 }
 
@@ -147,6 +157,8 @@ export function settingsOf(options: SupervisorOptions): Settings {
     unsettled: options.unsettled ?? 'freeze',
     memoryLimitBytes: options.memoryLimitBytes ?? Number.POSITIVE_INFINITY,
     maxCrashes: options.maxCrashes ?? 5,
+    health: options.health,
+    probationMs: options.probationMs ?? (options.health === undefined ? 0 : 30_000),
     adoptOrphans: options.adoptOrphans ?? false,
     inherited: options.inherited ?? [],
     logger: options.logger ?? silent,

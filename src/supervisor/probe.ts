@@ -31,8 +31,27 @@ export async function probe(target: ProbeTarget, family: () => number[]): Promis
     await Promise.all(sockets.map(isConnected))
     const accepted = await acceptedBy(sockets, target.port, family)
     if (target.path === undefined) return accepted.length > 0
-    const answers = await Promise.all(accepted.map((socket) => isAnswered(socket, target)))
-    return answers.includes(true)
+    const statuses = await Promise.all(accepted.map((socket) => statusOf(socket, target)))
+    return statuses.some(isWell)
+  } finally {
+    for (const socket of sockets) socket.destroy()
+  }
+}
+
+/** What is wrong with each of so many connections; undefined of one that was accepted, and answered where it was asked. */
+export async function answers(target: ProbeTarget, count: number): Promise<(string | undefined)[]> {
+  const where = `${target.authority}${target.path ?? ''}`
+  const sockets = Array.from({ length: count }, () => open(target))
+  try {
+    await Promise.all(sockets.map(isConnected))
+    return await Promise.all(
+      sockets.map(async (socket) => {
+        if (socket.destroyed) return `no connection to ${where}`
+        if (target.path === undefined) return undefined
+        const status = await statusOf(socket, target)
+        return isWell(status) ? undefined : `${where} ${status === undefined ? 'gave no answer' : `answered ${status}`}`
+      }),
+    )
   } finally {
     for (const socket of sockets) socket.destroy()
   }
@@ -72,16 +91,18 @@ async function acceptedBy(sockets: readonly Socket[], port: number, family: () =
   return []
 }
 
-function isAnswered(socket: Socket, { authority, path }: ProbeTarget): Promise<boolean> {
+const isWell = (status: string | undefined): boolean => status !== undefined && status >= '200' && status < '400'
+
+/** Undefined when there is none. */
+function statusOf(socket: Socket, { authority, path }: ProbeTarget): Promise<string | undefined> {
   return new Promise((resolve) => {
     let head = ''
     socket.setEncoding('latin1')
-    socket.once('close', () => resolve(false))
+    socket.once('close', () => resolve(undefined))
     socket.on('data', (text: unknown) => {
       head += String(text)
       const [, status] = /^HTTP\/1\.[01] (\d{3})[ \r\n]/.exec(head) ?? []
-      if (status !== undefined) resolve(status >= '200' && status < '400')
-      else if (head.length > MAX_HEAD) resolve(false)
+      if (status !== undefined || head.length > MAX_HEAD) resolve(status)
     })
     socket.write(`GET ${path} HTTP/1.1\r\nHost: ${authority}\r\nUser-Agent: handover\r\nConnection: close\r\n\r\n`)
   })

@@ -65,14 +65,21 @@ export class Readiness {
 /** What is to be probed; undefined when nothing is. @throws HandoverError HANDOVER_USAGE */
 export function probeTarget(when: string): ProbeTarget | undefined {
   if (when === 'auto' || when === 'notify' || when === 'alive') return undefined
-  const [, scheme, authority = ''] = /^(tcp|http):\/\/([^/?#]+)/.exec(when) ?? []
+  const target = parseTarget(when)
+  if (target !== undefined) return target
+  throw new HandoverError(
+    'HANDOVER_USAGE',
+    `--ready ${JSON.stringify(when)} must be auto, notify, alive, tcp://HOST:PORT or http://HOST:PORT/PATH`,
+  )
+}
+
+/** Undefined when it is neither tcp://HOST:PORT nor http://HOST:PORT/PATH. */
+export function parseTarget(url: string): ProbeTarget | undefined {
+  const [, scheme, authority = ''] = /^(tcp|http):\/\/([^/?#]+)/.exec(url) ?? []
   const [, host = '', digits = ''] = /^(.+):(\d{1,5})$/.exec(authority) ?? []
   const port = Number(digits)
-  const rest = when.slice(`${scheme}://${authority}`.length)
-  if (scheme === undefined || port < 1 || port > 65535 || /[\s\p{C}]/u.test(when) || (scheme === 'tcp' && rest !== ''))
-    throw new HandoverError(
-      'HANDOVER_USAGE',
-      `--ready ${JSON.stringify(when)} must be auto, notify, alive, tcp://HOST:PORT or http://HOST:PORT/PATH`,
-    )
+  const rest = url.slice(`${scheme}://${authority}`.length)
+  if (scheme === undefined || port < 1 || port > 65535 || /[\s\p{C}]/u.test(url) || (scheme === 'tcp' && rest !== ''))
+    return undefined
   return { host: host.replace(/^\[(.*)\]$/, '$1'), port, authority, path: scheme === 'tcp' ? undefined : rest || '/' }
 }

@@ -1,6 +1,7 @@
 /** A release: what to run. */
+import { realpathSync } from 'node:fs'
 import { constants } from 'node:os'
-import { basename } from 'node:path'
+import { basename, resolve } from 'node:path'
 import { HandoverError } from '../errors.js'
 import { releaseEnvironment } from './environment.js'
 import { probeTarget, type ReadyWhen } from './readiness.js'
@@ -95,6 +96,29 @@ export function nextRelease(current: Release, change: Partial<Release>): Release
   }
   checkRelease(next)
   return next
+}
+
+/**
+ * The same release by the real paths of its folder and files: what it is started from again after a crash, and gone back to,
+ * though a link such as `current` leads elsewhere by then.
+ */
+export function pinRelease(release: Release): Release {
+  const cwd = realOf(release.cwd)
+  const [program = '', ...args] = release.command
+  const pinned = args.map((arg) => {
+    const path = resolve(release.cwd, arg)
+    const real = arg.startsWith('-') ? path : realOf(path)
+    return real === path ? arg : real
+  })
+  return { ...release, cwd, command: [program, ...(isNode(release.command) ? pinned : args)] }
+}
+
+function realOf(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return path
+  }
 }
 
 /** For people: the command as typed. */

@@ -79,6 +79,21 @@ export interface Draining {
   readonly leftMs: number
 }
 
+/** What became of a committed upgrade in the time it was on trial. */
+export interface ProbationResult {
+  /**
+   * - passed: it was well to the end
+   * - undone: the release before serves again, with everything that could move back
+   * - unhealthy: it was to be undone, and could not be: the new release still serves, or nobody
+   * - ended: another upgrade, or a stop, came first
+   */
+  readonly verdict: 'passed' | 'undone' | 'unhealthy' | 'ended'
+  /** What was wrong. */
+  readonly reason?: string
+  /** The upgrade back, as far as there was one. */
+  readonly undo?: UpgradeResult
+}
+
 export interface UpgradeResult {
   /** Counts the upgrades of this supervisor, from 1. */
   readonly id: number
@@ -111,4 +126,6 @@ export interface UpgradeResult {
   readonly listeners: readonly { readonly name: string; readonly address: string; readonly cookie: string }[]
   /** The other generations that were draining when it was decided. */
   readonly draining: readonly Draining[]
+  /** Present when it was committed, and on probation. All else is of the upgrade itself. */
+  readonly probation?: ProbationResult
 }

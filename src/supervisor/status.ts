@@ -41,6 +41,8 @@ export interface SupervisorStatus {
   readonly upgrading: UpgradePhase | null
   /** The oldest first. */
   readonly upgrades: readonly UpgradeStatus[]
+  /** The upgrade that is on trial, and for how long; null when none is. */
+  readonly probation: { readonly upgrade: number; readonly leftMs: number } | null
   readonly generations: readonly GenerationStatus[]
   readonly listeners: readonly { readonly name: string; readonly address: string; readonly cookie: string }[]
   /** The newest upgrade that has ended: none that began before it ends later in its place. */

@@ -6,9 +6,10 @@ import { Generation } from './generation.js'
 import { Listeners } from './listeners.js'
 import { checkSettings, type Settings, type SupervisorOptions, settingsOf, type UpgradeOptions } from './options.js'
 import { endStartedWith, Orphans } from './orphans.js'
+import { Probation } from './probation.js'
 import type { Identity } from './process-words.js'
-import { checkRelease, describeRelease, nextRelease, type Release } from './release.js'
-import type { UpgradeResult } from './result.js'
+import { checkRelease, describeRelease, nextRelease, pinRelease, type Release } from './release.js'
+import type { ProbationResult, UpgradeResult } from './result.js'
 import { generationStatus, type SupervisorStatus } from './status.js'
 import { type Candidate, Upgrade, type UpgradePhase } from './upgrade.js'
 import { Worker } from './worker.js'
@@ -42,7 +43,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   #workers: Worker[]
   /** How many there are to be. */
   #count: number
+  /** As it was asked for: what an upgrade goes on from. */
   #release: Release
+  /** The same, by its real paths: what is started again. */
+  #running: Release
+  /** Of the newest committed upgrade. */
+  #probation: Probation | undefined
   #isStarted = false
   #generationCount = 0
   #startCount = 0
@@ -59,6 +65,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#settings = settingsOf(options)
     this.#listeners = new Listeners(options.listenerStore)
     this.#release = options.release
+    this.#running = options.release
     if (this.#settings.adoptOrphans)
       this.#orphans = new Orphans((pid) => [...this.#generations].some(({ startedPid }) => startedPid === pid))
     this.#count = this.#settings.workers
@@ -73,6 +80,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   async start(): Promise<void> {
     if (this.#isStarted) throw new HandoverError('HANDOVER_USAGE', 'start() was called twice')
     this.#isStarted = true
+    this.#running = pinRelease(this.#release)
     await this.#open()
     this.#orphans?.adopt()
     await new Promise<void>((resolve, reject) => {
@@ -106,12 +114,30 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   async upgrade(change: Partial<Release> = {}, options: UpgradeOptions = {}): Promise<UpgradeResult> {
     nextRelease(this.#release, change)
     checkSettings(options)
+    return this.#moveTo(
+      () => {
+        const release = nextRelease(this.#release, change)
+        return { release, running: pinRelease(release) }
+      },
+      { probationMs: this.#settings.probationMs, ...options },
+    )
+  }
+
+  /** @param next called when everything is ready for it. */
+  async #moveTo(next: () => Target, options: UpgradeOptions): Promise<UpgradeResult> {
     this.#mustBeFree()
     const haveMadeRoom = new Set<Worker>()
     await Promise.all(this.#workers.map(async (worker) => (await worker.starts.makeRoom()) && haveMadeRoom.add(worker)))
     this.#mustBeFree()
-    const upgrade = this.#begin(nextRelease(this.#release, change), options, haveMadeRoom)
-    const result = await upgrade.run().finally(() => this.#upgrades.delete(upgrade))
+    const before = { release: this.#release, running: this.#running }
+    const target = next()
+    const upgrade = this.#begin(target, options, haveMadeRoom)
+    const probation = upgrade.decided.then(() =>
+      this.#running === target.running ? this.#onTrial(upgrade.id, before, options) : undefined,
+    )
+    const ended = await upgrade.run().finally(() => this.#upgrades.delete(upgrade))
+    const trial = await probation
+    const result = trial === undefined ? ended : { ...ended, probation: trial }
     if (result.id > (this.#lastUpgrade?.id ?? 0)) this.#lastUpgrade = result
     const { id, outcome, sessions, reasons, pauseMs } = result
     this.#settings.logger[outcome === 'committed' ? 'info' : 'warn'](
@@ -120,6 +146,39 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     )
     this.emit('upgraded', result)
     return result
+  }
+
+  /** Undefined when it is not on trial at all. */
+  async #onTrial(id: number, before: Target, options: UpgradeOptions): Promise<ProbationResult | undefined> {
+    const { probationMs = 0, onPhase, workers: _, ...same } = options
+    if (probationMs === 0 || this.#stopping !== undefined) return undefined
+    const probation = new Probation({
+      id,
+      probationMs,
+      health: this.#settings.health,
+      processes: () =>
+        this.#workers.flatMap(({ serving, index }) =>
+          serving === undefined ? [] : { generation: serving.number, pid: serving.side.pid, worker: index },
+        ),
+    })
+    this.#probation = probation
+    onPhase?.({ id, phase: 'probation' })
+    this.emit('phase', { id, phase: 'probation' })
+    const trial = await probation.over
+    // One that was begun meanwhile, and is not committed, changes nothing.
+    await this.#undecided()?.decided
+    const isNewest = this.#probation === probation
+    if (isNewest) this.#probation = undefined
+    if (trial.verdict !== 'failed') return { verdict: trial.verdict }
+    const { reason } = trial
+    if (!isNewest) return { verdict: 'ended', reason }
+    this.#settings.logger.error({ upgrade: id, reason }, 'the upgrade is undone')
+    try {
+      const undo = await this.#moveTo(() => before, { ...same, probationMs: 0 })
+      return { verdict: undo.outcome === 'committed' ? 'undone' : 'unhealthy', reason, undo }
+    } catch (error) {
+      return { verdict: 'unhealthy', reason: `${reason}; it could not be undone: ${messageOf(error)}` }
+    }
   }
 
   async status(): Promise<SupervisorStatus> {
@@ -136,6 +195,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       workers: this.#count,
       upgrading: upgrades.at(-1)?.phase ?? null,
       upgrades,
+      probation: this.#probation === undefined ? null : { upgrade: this.#probation.id, leftMs: this.#probation.leftMs },
       generations,
       listeners: this.#listeners.list(),
       lastUpgrade: this.#lastUpgrade,
@@ -165,6 +225,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   async #stop(): Promise<void> {
     this.emit('stopping')
+    this.#probation?.end()
     for (const { starts } of this.#workers) starts.stop()
     this.#settings.logger.info({}, 'stopping')
     const { drainMs } = this.#settings
@@ -195,7 +256,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     return [...this.#upgrades].find(({ isDecided }) => !isDecided)
   }
 
-  #begin(release: Release, options: UpgradeOptions, haveMadeRoom: ReadonlySet<Worker>): Upgrade {
+  #begin(target: Target, options: UpgradeOptions, haveMadeRoom: ReadonlySet<Worker>): Upgrade {
+    const { release, running } = target
     const { policy, unsettled, workers = this.#count, onPhase } = options
     const goOn = new Map(this.#workers.map((worker) => [worker.index, worker.starts.yield(haveMadeRoom.has(worker))]))
     let isCommitted = false
@@ -219,7 +281,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
           unsettled: unsettled ?? this.#settings.unsettled,
         },
         generations: () => this.#generations,
-        spawn: (worker, role) => this.#spawn({ worker, workers, number }, release, role),
+        spawn: (worker, role) => this.#spawn({ worker, workers, number }, running, role),
         onPhase: (phase) => {
           onPhase?.({ id, phase })
           this.emit('phase', { id, phase })
@@ -227,6 +289,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
         onCommitted: () => {
           isCommitted = true
           this.#release = release
+          this.#running = running
+          this.#probation?.end()
+          this.#probation = undefined
           this.#count = workers
           // Who is one too many, and down, has nothing to give.
           for (const { index, serving } of [...this.#workers])
@@ -282,7 +347,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       listeners: this.#listeners,
       isOneOfMany: () => this.#count > 1,
       spawn: (number = ++this.#generationCount) =>
-        this.#spawn({ worker: index, workers: this.#count, number }, this.#release, 'first'),
+        this.#spawn({ worker: index, workers: this.#count, number }, this.#running, 'first'),
       isJudgedLater: (generation) => {
         const { pairs = [], departures = [] } = this.#undecided() ?? {}
         const isPredecessor = pairs.some(({ isDecided, predecessor }) => !isDecided && predecessor === generation)
@@ -292,7 +357,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
         this.emit('serving', { generation: generation.number, pid: generation.side.pid, worker: index })
         this.#onWorker()
       },
-      onCrashed: (crash) => this.emit('crashed', { ...crash, worker: index }),
+      onCrashed: (crash) => {
+        this.emit('crashed', { ...crash, worker: index })
+        this.#probation?.crashed(`generation ${crash.generation} ${crash.reason}`)
+      },
       onGaveUp: (error) => {
         if (this.#workers.every(({ hasGivenUp }) => hasGivenUp)) this.emit('gaveUp', error)
         else this.#onWorker()
@@ -320,6 +388,11 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     })
     return generation
   }
+}
+
+interface Target {
+  readonly release: Release
+  readonly running: Release
 }
 
 function candidateOf(index: number, worker: Worker | undefined, hasMadeRoom: boolean): Candidate {

@@ -19,7 +19,8 @@ const OTHER_REASONS_MS = 1_000
 /** Times that a worker is tried again whose pair failed after all had decided to commit. */
 const MAX_REPAIRS = 2
 
-export type UpgradePhase = 'spawn' | 'transfer' | 'drain'
+/** 'probation' overlaps 'drain': it begins at the commit, too. */
+export type UpgradePhase = 'spawn' | 'transfer' | 'drain' | 'probation'
 
 export interface Candidate {
   readonly worker: number

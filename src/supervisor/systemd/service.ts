@@ -45,7 +45,7 @@ export class Service {
     supervisor.on('serving', () => void this.#tell())
     supervisor.on('phase', ({ id, phase }) => {
       if (phase === 'spawn') this.#reloads(id)
-      else if (phase === 'drain') void this.#reloaded(id)
+      else if (phase === 'drain' || phase === 'probation') void this.#reloaded(id)
       else void this.#tell()
     })
     supervisor.on('upgraded', ({ id }) => void this.#reloaded(id))
