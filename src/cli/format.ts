@@ -65,7 +65,23 @@ export function formatResult(result: UpgradeResult): string {
   return [
     `upgrade ${id} ${outcome}${after} (${formatMs(durationMs)})`,
     ...rows.map(([name, text]) => `  ${name.padEnd(9)} ${text}`),
+    ...formatProbation(result),
   ].join('\n')
+}
+
+function formatProbation({ id, probation }: UpgradeResult): string[] {
+  if (probation === undefined) return []
+  const { verdict, reason, undo } = probation
+  const said = {
+    passed: 'passed',
+    undone: 'failed, and undone: the release before serves again',
+    unhealthy: 'failed, and could not be undone',
+    ended: 'ended early: another upgrade, or a stop, came first',
+  }[verdict]
+  return [
+    `upgrade ${id}, probation: ${said}${reason === undefined ? '' : ` (${reason})`}`,
+    ...(undo === undefined ? [] : formatResult(undo).split('\n')),
+  ]
 }
 
 function describeWorker({ outcome, serves, sessions, pauseMs, to, from }: Omit<WorkerResult, 'worker'>): string {
@@ -123,6 +139,9 @@ export function formatStatus(status: SupervisorStatus): string {
     ...upgrades.map(
       ({ id, phase, from, to }) => `  upgrade ${id} from generation ${from} to ${to} is in progress (${phase})`,
     ),
+    ...(status.probation === null
+      ? []
+      : [`  upgrade ${status.probation.upgrade} is on probation, ${formatMs(status.probation.leftMs)} left`]),
     ...columns([heading, ...rows]),
     ...said,
     ...listeners.map(({ name, address }) => `listener ${name} on ${address}`),

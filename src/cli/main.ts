@@ -6,7 +6,7 @@ import { EXIT, HandoverError, messageOf } from '../errors.js'
 import { DEFAULT_NAME, type SupervisorStatus, type UpgradeResult } from '../supervisor/index.js'
 import type { POLICIES, UNSETTLED } from '../supervisor/options.js'
 import { AnsweredError, request } from './client.js'
-import { formatMs } from './duration.js'
+import { formatMs, parseDuration } from './duration.js'
 import { formatNodes, formatResult, formatStatus } from './format.js'
 import { findNode, listNodes } from './nodes/index.js'
 import { type ProgramFlags, programOptions } from './program.js'
@@ -15,6 +15,7 @@ import {
   envFile,
   givenRunOptions,
   policy,
+  probation,
   ready,
   runOptions,
   settle,
@@ -34,6 +35,7 @@ interface UpgradeFlags extends Flags, ProgramFlags {
   readonly policy?: (typeof POLICIES)[number]
   readonly unsettled?: (typeof UNSETTLED)[number]
   readonly workers?: number
+  readonly probation?: string
 }
 
 interface NodeFlags {
@@ -55,7 +57,9 @@ Exit status:
   ${EXIT.aborted}  the upgrade failed before commit; the predecessor serves on
   ${EXIT.unreachable}  no supervisor of this name answers
   ${EXIT.busy}  an upgrade before its commit, or a stop, is in progress
-  ${EXIT.crashed}  the runtime crashed too often and the supervisor gave up`
+  ${EXIT.crashed}  the runtime crashed too often and the supervisor gave up
+  ${EXIT.undone}  the upgrade was undone on its probation; the release before serves again
+  ${EXIT.unhealthy}  the upgrade failed its probation, and could not be undone`
 
 let exitCode: number = EXIT.ok
 
@@ -124,6 +128,7 @@ named('upgrade')
   .addOption(settle())
   .addOption(stopSignal())
   .addOption(envFile())
+  .addOption(probation())
   .action(async (command: string[], flags: UpgradeFlags) => {
     const change = {
       ...(await nodeOf(flags)),
@@ -131,6 +136,7 @@ named('upgrade')
       ...(flags.policy === undefined ? {} : { policy: flags.policy }),
       ...(flags.unsettled === undefined ? {} : { unsettled: flags.unsettled }),
       ...(flags.workers === undefined ? {} : { workers: flags.workers }),
+      ...(flags.probation === undefined ? {} : { probationMs: parseDuration(flags.probation) }),
       ...(command.length === 0 ? {} : { command, cwd: process.cwd() }),
     }
     const begun = performance.now()
@@ -139,7 +145,7 @@ named('upgrade')
         process.stderr.write(`${formatMs(performance.now() - begun).padStart(10)}  ${String(event['phase'])}\n`)
     })
     print(flags, result, formatResult)
-    exitCode = { committed: EXIT.ok, refused: EXIT.refused, failed: EXIT.aborted }[result.outcome]
+    exitCode = exitOf(result)
   })
 
 named('status')
@@ -172,6 +178,12 @@ async function nodeOf({ node, offline, json }: NodeFlags): Promise<{ node?: stri
     if (!json) process.stderr.write(`handover: Node ${version} is not on this machine; npm fetches it\n`)
   }
   return { node: await findNode(node, offline === true ? false : say) }
+}
+
+function exitOf({ outcome, probation: trial }: UpgradeResult): number {
+  if (trial?.verdict === 'undone') return EXIT.undone
+  if (trial?.verdict === 'unhealthy') return EXIT.unhealthy
+  return { committed: EXIT.ok, refused: EXIT.refused, failed: EXIT.aborted }[outcome]
 }
 
 function print<R>(flags: { readonly json?: boolean }, result: R, format: (result: R) => string): void {

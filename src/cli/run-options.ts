@@ -28,6 +28,12 @@ export const envFile = () =>
     .argParser((value: string, before: readonly string[]) => [...before, value])
     .default([], 'none')
 
+export const probation = () =>
+  new Option(
+    '--probation <duration>',
+    'how long after its commit an upgrade is undone when the new release is unhealthy or crashes; 30s with --health, else 0s: never',
+  )
+
 const runs = new WeakMap<Command, readonly Option[]>()
 
 export function runOptions(command: Command): Command {
@@ -44,6 +50,8 @@ export function runOptions(command: Command): Command {
     .addOption(settle())
     .addOption(stopSignal())
     .addOption(envFile())
+    .option('--health <url>', 'tcp://HOST:PORT or http://HOST:PORT/PATH, asked while an upgrade is on probation')
+    .addOption(probation())
     .option('--max-crashes <n>', 'crashes in a row after which it gives up', parseCrashes, 5)
     .addOption(workers().default(1))
     .option('--ready-timeout <duration>', 'how long a runtime may take until it is ready', '30s')

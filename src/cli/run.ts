@@ -26,6 +26,8 @@ export interface RunFlags extends ProgramFlags {
   readonly keep?: 'listeners'
   readonly user?: string
   readonly maxCrashes: number
+  readonly health?: string
+  readonly probation?: string
   readonly json?: boolean
 }
 
@@ -56,6 +58,8 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
     unsettled: flags.unsettled,
     workers: flags.workers,
     maxCrashes: flags.maxCrashes,
+    ...(flags.health === undefined ? {} : { health: flags.health }),
+    ...(flags.probation === undefined ? {} : { probationMs: parseDuration(flags.probation) }),
     ...(flags.memoryLimit === undefined ? {} : { memoryLimitBytes: parseSize(flags.memoryLimit) }),
     logger,
   })

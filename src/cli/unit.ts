@@ -23,7 +23,20 @@ export interface UnitFlags {
   readonly watchdog: string
   readonly writable: readonly string[]
   readonly drain: string
+  readonly readyTimeout: string
+  readonly check: string
+  readonly copy: string
+  readonly freeze: string
+  readonly health?: string
+  readonly probation?: string
   readonly node?: string
+}
+
+/** With probation, there and back. */
+function longestUpgradeMs({ readyTimeout, check, copy, freeze, drain, health, probation }: UnitFlags): number {
+  const onceMs = [readyTimeout, check, copy, freeze, drain].map(parseDuration).reduce((sum, ms) => sum + ms)
+  const trialMs = parseDuration(probation ?? (health === undefined ? '0s' : '30s'))
+  return trialMs === 0 ? onceMs : 2 * onceMs + trialMs
 }
 
 const FOLDER = '/etc/systemd/system'
@@ -48,6 +61,7 @@ export function unit(command: readonly string[], flags: UnitFlags, options: read
     ...(flags.group === undefined ? {} : { group: flags.group }),
     ...(flags.dynamicUser === undefined ? {} : { dynamicUser: flags.dynamicUser }),
     drainMs: parseDuration(flags.drain),
+    upgradeMs: longestUpgradeMs(flags),
     watchdogSeconds: Math.ceil(parseDuration(flags.watchdog) / 1000),
     sockets: [...sockets.keys()],
     writable: flags.writable,

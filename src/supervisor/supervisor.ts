@@ -11,8 +11,8 @@ import type { Identity } from './process-words.js'
 import { checkRelease, describeRelease, nextRelease, pinRelease, type Release } from './release.js'
 import type { ProbationResult, UpgradeResult } from './result.js'
 import { generationStatus, type SupervisorStatus } from './status.js'
-import { type Candidate, Upgrade, type UpgradePhase } from './upgrade.js'
-import { Worker } from './worker.js'
+import { Upgrade, type UpgradePhase } from './upgrade.js'
+import { candidateOf, Worker } from './worker.js'
 
 export interface SupervisorEvents {
   /** A process serves, as that worker. */
@@ -390,15 +390,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   }
 }
 
+/** What is run: as it was asked for, and by its real paths. */
 interface Target {
   readonly release: Release
   readonly running: Release
-}
-
-function candidateOf(index: number, worker: Worker | undefined, hasMadeRoom: boolean): Candidate {
-  if (worker === undefined) return { worker: index, predecessor: undefined, nobodyServes: 'there was no such worker' }
-  const { serving, latest } = worker
-  const predecessor = serving ?? (latest as Generation)
-  const why = `generation ${predecessor.number} ${hasMadeRoom ? 'was only starting' : predecessor.ending}`
-  return { worker: index, predecessor, nobodyServes: serving === undefined ? why : undefined }
 }

@@ -5,6 +5,7 @@ import type { Generation } from './generation.js'
 import type { Listeners } from './listeners.js'
 import type { Settings } from './options.js'
 import { Starts } from './starts.js'
+import type { Candidate } from './upgrade.js'
 
 export interface WorkerContext {
   readonly index: number
@@ -83,6 +84,15 @@ export class Worker {
     this.#latest = generation
     this.starts.again(generation.number, generation.ending ?? 'is gone')
   }
+}
+
+/** As an upgrade finds it. */
+export function candidateOf(index: number, worker: Worker | undefined, hasMadeRoom: boolean): Candidate {
+  if (worker === undefined) return { worker: index, predecessor: undefined, nobodyServes: 'there was no such worker' }
+  const { serving, latest } = worker
+  const predecessor = serving ?? (latest as Generation)
+  const why = `generation ${predecessor.number} ${hasMadeRoom ? 'was only starting' : predecessor.ending}`
+  return { worker: index, predecessor, nobodyServes: serving === undefined ? why : undefined }
 }
 
 function labelled(logger: Logger, label: (fields: object) => object): Logger {

@@ -18,9 +18,14 @@ t.test('the defaults the README names', async (t) => {
     unsettled: 'freeze',
     memoryLimitBytes: Number.POSITIVE_INFINITY,
     maxCrashes: 5,
+    health: undefined,
+    probationMs: 0,
     adoptOrphans: false,
     inherited: [],
   })
+  const health = 'http://127.0.0.1:80/'
+  t.match(settingsOf({ release, health }), { health, probationMs: 30_000 })
+  t.match(settingsOf({ release, health, probationMs: 0 }), { probationMs: 0 })
   for (const level of ['debug', 'info', 'warn', 'error'] as const) t.equal(logger[level]({}, ''), undefined)
 })
 
@@ -38,6 +43,8 @@ t.test('what is given is taken, zero too', async (t) => {
     unsettled: 'refuse',
     memoryLimitBytes: 4,
     maxCrashes: 1,
+    health: 'tcp://127.0.0.1:80',
+    probationMs: 5,
     adoptOrphans: true,
     inherited: [],
   } as const
@@ -49,6 +56,7 @@ t.test('what a runtime could not read, or no timer take, is refused here', async
   for (const [name, ...values] of [
     ['readyTimeoutMs', -1, Number.NaN, Number.POSITIVE_INFINITY, 86_400_001],
     ['drainMs', 'soon'],
+    ['probationMs', -1, 86_400_001],
     ['freezeMs', -0.1],
     ['checkMs', Number.NaN],
     ['copyMs', 2 ** 31],

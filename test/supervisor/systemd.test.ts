@@ -194,6 +194,7 @@ const options = {
   command: ['node', 'server.js'],
   directory: '/srv/a%b',
   drainMs: 30_000,
+  upgradeMs: 95_000,
   watchdogSeconds: 30,
 }
 
@@ -207,6 +208,7 @@ t.test('unit files', async (t) => {
     'WatchdogSec=30s',
     'User=www',
     'TimeoutStopSec=50s',
+    'TimeoutStartSec=110s',
     'WorkingDirectory=/srv/a%%b',
     'ReadWritePaths=/var/lib/web',
     'Sockets=handover-web.socket',
@@ -214,6 +216,8 @@ t.test('unit files', async (t) => {
     'RuntimeDirectory=handover/web',
   ])
     t.ok(unit.split('\n').includes(line), line)
+  t.match(unit, / run --name web --keep listeners -- node server\.js$/m)
+  t.match(serviceUnit({ ...options, options: ['--keep', 'listeners'] }), / run --name web --keep listeners -- node/)
   t.notMatch(unit, /^MemoryDenyWriteExecute/m)
   t.notMatch(serviceUnit({ ...options, watchdogSeconds: 0 }), /Watchdog/)
   t.throws(() => serviceUnit({ ...options, user: 'a\nExecStartPre=/bin/evil' }), { code: 'HANDOVER_USAGE' })

@@ -14,6 +14,8 @@ export interface UnitOptions {
   readonly user?: string
   readonly group?: string
   readonly dynamicUser?: boolean
+  /** The longest an upgrade may take to its end. */
+  readonly upgradeMs: number
   readonly drainMs: number
   readonly watchdogSeconds: number
   /** Its socket units. */
@@ -56,7 +58,15 @@ SystemCallArchitectures=native`
 export function serviceUnit(options: UnitOptions): string {
   const { name, node, cli, command, directory, user, group, dynamicUser, drainMs, watchdogSeconds } = options
   const handover = [node, cli]
-  const run = ['run', '--name', name, '--keep', 'listeners', ...options.options, '--', ...command]
+  const run = [
+    'run',
+    '--name',
+    name,
+    ...(options.options.includes('--keep') ? [] : ['--keep', 'listeners']),
+    ...options.options,
+    '--',
+    ...command,
+  ]
   const stopSeconds = Math.ceil((drainMs + EXIT_GRACE_MS) / 1000) + STOP_MARGIN_SECONDS
   const who = [
     ...(dynamicUser === true ? ['DynamicUser=yes'] : []),
@@ -85,6 +95,8 @@ RestartSec=100ms
 # SIGTERM goes to the supervisor, which stops its runtimes in order; whoever is left when it has ended is killed.
 KillMode=mixed
 TimeoutStopSec=${stopSeconds}s
+# Of a reload, too: as long as an upgrade may take, and its undoing.
+TimeoutStartSec=${Math.ceil(options.upgradeMs / 1000) + STOP_MARGIN_SECONDS}s
 ${watchdogSeconds > 0 ? `WatchdogSec=${watchdogSeconds}s\n` : ''}# The listening sockets are kept there over a restart and a crash: no connection is refused meanwhile.
 FileDescriptorStoreMax=${STORED_AT_MOST}
 LimitNOFILE=${DESCRIPTORS}
