@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import { ERRORS, type ErrorCode, HandoverError, messageOf } from '../errors.js'
 import type { AdminAnswer, AdminRequest } from '../supervisor/admin-protocol.js'
 import { adminSocketPaths } from '../supervisor/directory.js'
+import { maySupervise, peerOf } from '../supervisor/peer.js'
 
 /**
  * Sends the request and waits for its answer, however long that takes.
@@ -63,7 +64,11 @@ function connect(path: string, name: string): Promise<net.Socket> {
     socket.once('connect', () => {
       socket.removeAllListeners('error')
       socket.on('error', () => undefined)
-      resolve(socket)
+      const peer = peerOf(socket)
+      if (maySupervise(peer)) return resolve(socket)
+      socket.destroy()
+      const who = `user ${peer?.uid} answers at ${path}, who is neither root nor this user`
+      reject(new HandoverError('HANDOVER_UNREACHABLE', `no supervisor "${name}": ${who}`))
     })
     socket.once('error', (cause) => {
       reject(

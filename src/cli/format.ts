@@ -1,4 +1,5 @@
 /** Results and status for people. */
+import type { Finding } from '../supervisor/index.js'
 import type { UpgradeResult, WorkerResult } from '../supervisor/result.js'
 import type { SupervisorStatus } from '../supervisor/status.js'
 import { formatMs } from './duration.js'
@@ -153,6 +154,16 @@ export const formatNodes = (nodes: readonly FoundNode[]): string =>
   columns(nodes.map(({ version, from, path }) => [version, from, path]))
     .map((line) => line.trimStart())
     .join('\n')
+
+export function formatFindings(findings: readonly Finding[]): string {
+  const width = Math.max(...findings.map(({ what }) => what.length))
+  return findings
+    .flatMap(({ what, verdict, found, next }) => [
+      `${verdict.padEnd(7)}  ${what.padEnd(width)}  ${found}`,
+      ...(next === undefined ? [] : [`${' '.repeat(width + 11)}${next}`]),
+    ])
+    .join('\n')
+}
 
 /** A program cannot be asked; a runtime did not answer. */
 const unknown = ({ joins }: { readonly joins: boolean }): string => (joins ? '?' : '-')

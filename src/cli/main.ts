@@ -6,8 +6,9 @@ import { EXIT, HandoverError, messageOf } from '../errors.js'
 import { DEFAULT_NAME, type SupervisorStatus, type UpgradeResult } from '../supervisor/index.js'
 import type { POLICIES, UNSETTLED } from '../supervisor/options.js'
 import { AnsweredError, request } from './client.js'
+import { doctor } from './doctor.js'
 import { formatMs, parseDuration } from './duration.js'
-import { formatNodes, formatResult, formatStatus } from './format.js'
+import { formatFindings, formatNodes, formatResult, formatStatus } from './format.js'
 import { findNode, listNodes } from './nodes/index.js'
 import { type ProgramFlags, programOptions } from './program.js'
 import { type RunFlags, run } from './run.js'
@@ -159,6 +160,14 @@ named('stop')
   .action(async (flags: Flags) =>
     print(flags, await request<{ stopped: true }>(flags.name, { verb: 'stop' }), () => 'stopped'),
   )
+
+named('doctor')
+  .description('look whether this machine has what it takes, and say what to do where it has not')
+  .action(async (flags: Flags) => {
+    const findings = await doctor(flags.name)
+    print(flags, findings, formatFindings)
+    if (findings.some(({ verdict }) => verdict === 'bad')) exitCode = EXIT.failed
+  })
 
 program
   .command('node')

@@ -7,7 +7,6 @@ import * as v from 'valibot'
 import { HandoverError, messageOf } from '../errors.js'
 import type { Logger } from '../logger.js'
 import { binding } from '../sys/binding.js'
-import { descriptorOf } from '../sys/node-internals.js'
 import {
   type AdminAnswer,
   type AdminRequest,
@@ -18,6 +17,7 @@ import {
 } from './admin-protocol.js'
 import { prepareDirectory } from './directory.js'
 import { POLICIES, UNSETTLED } from './options.js'
+import { mayCommand, peerOf } from './peer.js'
 import type { Supervisor } from './supervisor.js'
 
 const LOCK_FILE = 'lock'
@@ -90,9 +90,8 @@ export class Admin {
     this.#sockets.add(socket)
     socket.on('close', () => this.#sockets.delete(socket))
     socket.on('error', () => socket.destroy())
-    const descriptor = descriptorOf(socket)
-    const peer = descriptor === undefined ? undefined : binding().peerCredentials(descriptor)
-    if (peer === undefined || (peer.uid !== 0 && peer.uid !== process.geteuid?.())) {
+    const peer = peerOf(socket)
+    if (!mayCommand(peer)) {
       this.#logger.warn({ peer }, 'a stranger was turned away from the admin socket')
       socket.destroy()
       return

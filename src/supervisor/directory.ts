@@ -59,8 +59,9 @@ export function prepareDirectory(folder: string): void {
 /**
  * The one above may be root's, and open to be looked at: systemd's RuntimeDirectory= makes it so. Nobody but its owner and root
  * can put another folder into the place of the inner one.
+ * @throws HandoverError HANDOVER_DIRECTORY_UNSAFE
  */
-function checkDirectory(path: string, isInner: boolean): void {
+export function checkDirectory(path: string, isInner: boolean): void {
   // lstat: a symbolic link someone else has put there is not followed.
   const { uid, mode } = lstatSync(path)
   const isDirectory = (mode & 0o170000) === 0o040000

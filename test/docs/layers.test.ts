@@ -94,6 +94,6 @@ t.test('files are small', async (t) => {
 
 t.test('the top level holds what it should', async (t) => {
   const allowed =
-    /^(src|native|test|benchmarks|examples|docs|scripts|\.ci)\/|^(package(-lock)?\.json|binding\.gyp|tsconfig\.json|biome\.json|\.clang-format|\.gitignore|\.npmrc|\.taprc|\.editorconfig|LICENSE|(README|CHANGELOG|CONTRIBUTING)\.md)$/
+    /^(src|native|test|benchmarks|examples|docs|scripts|\.ci)\/|^(package(-lock)?\.json|binding\.gyp|tsconfig\.json|biome\.json|\.clang-format|\.gitignore|\.npmrc|\.taprc|\.editorconfig|LICENSE|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md)$/
   for (const path of trackedFiles()) if (!allowed.test(path)) t.fail(`${path} does not belong at the top level`)
 })

@@ -10,9 +10,17 @@ export interface Outputs {
   readonly stderr: string
 }
 
-/** Runs `handover ARGS` to its end. */
-export async function runCli(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Outputs> {
-  const child = spawn(process.execPath, [compiled('src/cli/main.js'), ...args], {
+/**
+ * Runs `handover ARGS` to its end.
+ * @param wrapper a program and its arguments that runs it.
+ */
+export async function runCli(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  wrapper: readonly string[] = [],
+): Promise<Outputs> {
+  const [program = '', ...rest] = [...wrapper, process.execPath, compiled('src/cli/main.js'), ...args]
+  const child = spawn(program, rest, {
     env: cleanEnvironment(env),
     stdio: ['ignore', 'pipe', 'pipe'],
   })
