@@ -1,17 +1,19 @@
 #!/usr/bin/env node
-/** The `handover` command. The only place that prints and exits. */
+/**
+ * The `handover` command. The only place that prints and exits. What a verb alone needs is loaded when it is that verb: modules
+ * take most of a short command's time.
+ */
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { EXIT, HandoverError, messageOf } from '../errors.js'
-import { DEFAULT_NAME, type SupervisorStatus, type UpgradeResult } from '../supervisor/index.js'
+import { DEFAULT_NAME } from '../supervisor/directory.js'
+import type { SupervisorStatus, UpgradeResult } from '../supervisor/index.js'
 import type { POLICIES, UNSETTLED } from '../supervisor/options.js'
 import { AnsweredError, request } from './client.js'
-import { doctor } from './doctor.js'
 import { formatMs, parseDuration } from './duration.js'
 import { formatFindings, formatNodes, formatResult, formatStatus } from './format.js'
-import { findNode, listNodes } from './nodes/index.js'
 import { type ProgramFlags, programOptions } from './program.js'
-import { type RunFlags, run } from './run.js'
+import type { RunFlags } from './run.js'
 import {
   envFile,
   givenRunOptions,
@@ -24,7 +26,7 @@ import {
   unsettled,
   workers,
 } from './run-options.js'
-import { type UnitFlags, unit } from './unit.js'
+import type { UnitFlags } from './unit.js'
 
 interface Flags {
   readonly name: string
@@ -84,6 +86,7 @@ runOptions(named('run'))
   .argument('<command...>', 'what to run, behind --')
   .option('--user <user[:group]>', 'whose processes the server is; the supervisor stays root, and binds the sockets')
   .action(async (command: string[], flags: RunFlags) => {
+    const { run } = await import('./run.js')
     exitCode = await run(command, { ...flags, ...(await nodeOf(flags)) })
   })
 
@@ -115,6 +118,7 @@ runOptions(named('unit'))
     // A service may have no home, and no network: what a version means is looked up now.
     const { node } = await nodeOf(flags)
     if (node !== undefined) self.setOptionValueWithSource('node', node, 'cli')
+    const { unit } = await import('./unit.js')
     process.stdout.write(unit(command, flags, givenRunOptions(self)))
   })
 
@@ -164,6 +168,7 @@ named('stop')
 named('doctor')
   .description('look whether this machine has what it takes, and say what to do where it has not')
   .action(async (flags: Flags) => {
+    const { doctor } = await import('./doctor.js')
     const findings = await doctor(flags.name)
     print(flags, findings, formatFindings)
     if (findings.some(({ verdict }) => verdict === 'bad')) exitCode = EXIT.failed
@@ -177,6 +182,7 @@ program
   .option('--json', 'JSON instead of text')
   .exitOverride()
   .action(async (which: string | undefined, flags: NodeFlags) => {
+    const { listNodes } = await import('./nodes/index.js')
     if (which === undefined) print(flags, await listNodes(), formatNodes)
     else print(flags, await nodeOf({ ...flags, node: which }), ({ node }) => node ?? '')
   })
@@ -186,6 +192,7 @@ async function nodeOf({ node, offline, json }: NodeFlags): Promise<{ node?: stri
   const say = (version: string) => {
     if (!json) process.stderr.write(`handover: Node ${version} is not on this machine; npm fetches it\n`)
   }
+  const { findNode } = await import('./nodes/index.js')
   return { node: await findNode(node, offline === true ? false : say) }
 }
 

@@ -1,6 +1,5 @@
 /** `handover run`: the supervisor in the foreground. */
 import { pino } from 'pino'
-import { build as pretty } from 'pino-pretty'
 import { EXIT, HandoverError, messageOf } from '../errors.js'
 import { Admin, adminSocketPath, Supervisor } from '../supervisor/index.js'
 import type { POLICIES, UNSETTLED } from '../supervisor/options.js'
@@ -34,7 +33,7 @@ export interface RunFlags extends ProgramFlags {
 /** Resolves with the exit code when the supervisor has ended. */
 export async function run(command: readonly string[], flags: RunFlags): Promise<number> {
   const path = adminSocketPath(flags.name)
-  const logger = createLogger(flags.json === true)
+  const logger = await createLogger(flags.json === true)
   const manager = managerOf(process.env, process.pid)
   const [readyTimeoutMs, drainMs] = [parseDuration(flags.readyTimeout), parseDuration(flags.drain)]
   const supervisor = new Supervisor({
@@ -107,8 +106,9 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
 }
 
 /** NDJSON, or for people when stderr is a terminal. On stderr: stdout belongs to the service. */
-function createLogger(json: boolean) {
+async function createLogger(json: boolean) {
   if (json || !process.stderr.isTTY) return pino({ base: null }, pino.destination({ fd: 2, sync: true }))
+  const { build: pretty } = await import('pino-pretty')
   return pino(
     { base: null },
     pretty({ colorize: process.env['NO_COLOR'] === undefined, destination: 2, sync: true, ignore: 'pid,hostname' }),
