@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { validRange } from 'semver'
-import { HandoverError, messageOf } from '../../errors.js'
+import { HandoverError } from '../../errors.js'
 
 export type Wanted =
   | { readonly kind: 'path'; readonly path: string }
@@ -22,16 +22,12 @@ export function wantedOf(text: string, directory: string = process.cwd()): Wante
   // As a shell does: a name without a slash is looked for in PATH, but for one of a file that names a version.
   if (!text.includes('/') && !text.startsWith('.')) return { kind: 'path', path: text }
   const path = resolve(directory, text)
-  let size: number
-  try {
-    const { size: bytes, mode } = statSync(path)
-    size = (mode & 0o170000) === 0o040000 ? -1 : bytes
-  } catch (error) {
-    throw usage(`--node ${text}: ${messageOf(error)}`, error)
-  }
-  if (size < 0)
+  const found = statSync(path, { throwIfNoEntry: false })
+  // What is not there cannot be started, and whoever tries says so.
+  if (found === undefined) return { kind: 'path', path }
+  if (found.isDirectory())
     throw usage(`--node ${text} is a folder; name the binary in it, such as ${text.replace(/\/*$/, '')}/bin/node`)
-  if (size > MOST_BYTES || readFileSync(path, 'latin1').startsWith('#!')) return { kind: 'path', path }
+  if (found.size > MOST_BYTES || readFileSync(path, 'latin1').startsWith('#!')) return { kind: 'path', path }
   const named = firstLineOf(readFileSync(path, 'utf8'))
   const fromFile = rangeOf(named)
   if (fromFile !== undefined) return { kind: 'range', range: fromFile, named: `${named} (${text})` }
@@ -57,5 +53,4 @@ const firstLineOf = (text: string): string =>
     .find((line) => line !== '')
     ?.slice(0, 100) ?? ''
 
-const usage = (what: string, cause?: unknown) =>
-  new HandoverError('HANDOVER_USAGE', what, cause === undefined ? {} : { cause })
+const usage = (what: string) => new HandoverError('HANDOVER_USAGE', what)
