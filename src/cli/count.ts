@@ -10,8 +10,11 @@ export const parseCount = (text: string): number => parse(text, 'workers', MAX_W
 /** @throws HandoverError HANDOVER_USAGE */
 export const parseCrashes = (text: string): number => parse(text, 'crashes', MAX_CRASHES)
 
-function parse(text: string, what: string, most: number): number {
-  const count = /^\d{1,4}$/.test(text) ? Number(text) : 0
-  if (count >= 1 && count <= most) return count
-  throw new HandoverError('HANDOVER_USAGE', `${JSON.stringify(text)} is not a number of ${what}: 1 to ${most}`)
+/** Which of them. @throws HandoverError HANDOVER_USAGE */
+export const parseWorker = (text: string): number => parse(text, 'a worker', MAX_WORKERS - 1, 0)
+
+function parse(text: string, what: string, most: number, least = 1): number {
+  const count = /^\d{1,4}$/.test(text) ? Number(text) : -1
+  if (count >= least && count <= most) return count
+  throw new HandoverError('HANDOVER_USAGE', `${JSON.stringify(text)} is not a number of ${what}: ${least} to ${most}`)
 }

@@ -10,6 +10,7 @@ import { DEFAULT_NAME } from '../supervisor/directory.js'
 import type { SupervisorStatus, UpgradeResult } from '../supervisor/index.js'
 import type { POLICIES, UNSETTLED } from '../supervisor/options.js'
 import { AnsweredError, request } from './client.js'
+import { parseWorker } from './count.js'
 import { formatMs, parseDuration } from './duration.js'
 import { formatFindings, formatNodes, formatResult, formatStatus } from './format.js'
 import { type ProgramFlags, programOptions } from './program.js'
@@ -38,6 +39,7 @@ interface UpgradeFlags extends Flags, ProgramFlags {
   readonly policy?: (typeof POLICIES)[number]
   readonly unsettled?: (typeof UNSETTLED)[number]
   readonly workers?: number
+  readonly worker?: number
   readonly probation?: string
 }
 
@@ -127,6 +129,7 @@ named('upgrade')
   .argument('[command...]', 'what to run from now on, behind --')
   .option('--node <which>', 'Node to run it with from now on: a path, a version, or a file that names one')
   .addOption(workers())
+  .option('--worker <n>', 'this one alone, counted from 0; the others stay, until the next upgrade of all', parseWorker)
   .addOption(policy())
   .addOption(unsettled())
   .addOption(ready())
@@ -141,6 +144,7 @@ named('upgrade')
       ...(flags.policy === undefined ? {} : { policy: flags.policy }),
       ...(flags.unsettled === undefined ? {} : { unsettled: flags.unsettled }),
       ...(flags.workers === undefined ? {} : { workers: flags.workers }),
+      ...(flags.worker === undefined ? {} : { worker: flags.worker }),
       ...(flags.probation === undefined ? {} : { probationMs: parseDuration(flags.probation) }),
       ...(command.length === 0 ? {} : { command, cwd: process.cwd() }),
     }

@@ -25,6 +25,7 @@ export const requestSchema = v.variant('verb', [
     stopSignal: v.optional(stopSignal),
     environmentFiles: v.optional(v.pipe(v.array(path), v.maxLength(64), v.readonly())),
     probationMs: v.optional(v.number()),
+    worker: v.optional(v.number()),
     workers: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_WORKERS))),
   }),
 ])

@@ -155,6 +155,7 @@ const optionsSchema = v.object({
   unsettled: v.exactOptional(v.picklist(UNSETTLED)),
   workers: v.exactOptional(v.number()),
   probationMs: v.exactOptional(v.number()),
+  worker: v.exactOptional(v.number()),
 })
 
 function openLock(path: string): number {

@@ -68,6 +68,8 @@ export interface SupervisorOptions {
 
 /** What may be otherwise for one upgrade. */
 export interface UpgradeOptions extends Pick<SupervisorOptions, 'policy' | 'unsettled' | 'workers' | 'probationMs'> {
+  /** This one alone goes to the release, the others stay, until the next upgrade of all. Default: all. */
+  readonly worker?: number
   /** Where this upgrade stands. */
   readonly onPhase?: (phase: { readonly id: number; readonly phase: UpgradePhase }) => void
 }
@@ -93,7 +95,7 @@ const MAX_MS = 24 * 60 * 60 * 1000
  * These travel to the runtimes, and one that gets a message it cannot read ends its channel: it would be the one that serves.
  * @throws HandoverError HANDOVER_USAGE
  */
-export function checkSettings(options: Partial<SupervisorOptions>): void {
+export function checkSettings(options: Partial<SupervisorOptions> & Pick<UpgradeOptions, 'worker'>): void {
   const refuse = (name: string, value: unknown, expected: string): never => {
     throw new HandoverError('HANDOVER_USAGE', `option ${name} must be ${expected}, not ${String(value)}`)
   }
@@ -104,6 +106,8 @@ export function checkSettings(options: Partial<SupervisorOptions>): void {
   const { policy, unsettled, memoryLimitBytes, workers } = options
   if (workers !== undefined && !(Number.isInteger(workers) && workers >= 1 && workers <= MAX_WORKERS))
     refuse('workers', workers, `1 to ${MAX_WORKERS}`)
+  if (options.worker !== undefined && workers !== undefined)
+    refuse('workers', workers, 'left out where one worker is named')
   if (policy !== undefined && !POLICIES.includes(policy)) refuse('policy', policy, POLICIES.join(' or '))
   if (unsettled !== undefined && !UNSETTLED.includes(unsettled)) refuse('unsettled', unsettled, UNSETTLED.join(' or '))
   if (memoryLimitBytes !== undefined && !(memoryLimitBytes > 0))

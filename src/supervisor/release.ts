@@ -102,7 +102,7 @@ export function nextRelease(current: Release, change: Partial<Release>): Release
  * The same release by the real paths of its folder and files: what it is started from again after a crash, and gone back to,
  * though a link such as `current` leads elsewhere by then.
  */
-export function pinRelease(release: Release): Release {
+function pinRelease(release: Release): Release {
   const cwd = realOf(release.cwd)
   const [program = '', ...args] = release.command
   const pinned = args.map((arg) => {
@@ -112,6 +112,16 @@ export function pinRelease(release: Release): Release {
   })
   return { ...release, cwd, command: [program, ...(isNode(release.command) ? pinned : args)] }
 }
+
+/** What is run. */
+export interface Target {
+  /** As it was asked for: what an upgrade goes on from. */
+  readonly release: Release
+  /** By its real paths: what is started, and started again. */
+  readonly running: Release
+}
+
+export const targetOf = (release: Release): Target => ({ release, running: pinRelease(release) })
 
 function realOf(path: string): string {
   try {

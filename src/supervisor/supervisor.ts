@@ -6,11 +6,11 @@ import { Generation } from './generation.js'
 import { Listeners } from './listeners.js'
 import { checkSettings, type Settings, type SupervisorOptions, settingsOf, type UpgradeOptions } from './options.js'
 import { endStartedWith, Orphans } from './orphans.js'
-import { Probation } from './probation.js'
 import type { Identity } from './process-words.js'
-import { checkRelease, describeRelease, nextRelease, pinRelease, type Release } from './release.js'
+import { checkRelease, describeRelease, nextRelease, type Release, type Target, targetOf } from './release.js'
 import type { ProbationResult, UpgradeResult } from './result.js'
 import { generationStatus, type SupervisorStatus } from './status.js'
+import { Trials } from './trials.js'
 import { Upgrade, type UpgradePhase } from './upgrade.js'
 import { candidateOf, Worker } from './worker.js'
 
@@ -43,12 +43,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   #workers: Worker[]
   /** How many there are to be. */
   #count: number
-  /** As it was asked for: what an upgrade goes on from. */
-  #release: Release
-  /** The same, by its real paths: what is started again. */
-  #running: Release
-  /** Of the newest committed upgrade. */
-  #probation: Probation | undefined
+  #target: Target
+  readonly #trials = new Trials()
   #isStarted = false
   #generationCount = 0
   #startCount = 0
@@ -64,8 +60,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     checkRelease(options.release)
     this.#settings = settingsOf(options)
     this.#listeners = new Listeners(options.listenerStore)
-    this.#release = options.release
-    this.#running = options.release
+    this.#target = { release: options.release, running: options.release }
     if (this.#settings.adoptOrphans)
       this.#orphans = new Orphans((pid) => [...this.#generations].some(({ startedPid }) => startedPid === pid))
     this.#count = this.#settings.workers
@@ -80,7 +75,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   async start(): Promise<void> {
     if (this.#isStarted) throw new HandoverError('HANDOVER_USAGE', 'start() was called twice')
     this.#isStarted = true
-    this.#running = pinRelease(this.#release)
+    this.#target = targetOf(this.#target.release)
     await this.#open()
     this.#orphans?.adopt()
     await new Promise<void>((resolve, reject) => {
@@ -112,28 +107,28 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
    * @throws HandoverError HANDOVER_BUSY, HANDOVER_USAGE
    */
   async upgrade(change: Partial<Release> = {}, options: UpgradeOptions = {}): Promise<UpgradeResult> {
-    nextRelease(this.#release, change)
     checkSettings(options)
-    return this.#moveTo(
-      () => {
-        const release = nextRelease(this.#release, change)
-        return { release, running: pinRelease(release) }
-      },
-      { probationMs: this.#settings.probationMs, ...options },
-    )
+    const { worker } = options
+    const only = worker === undefined ? undefined : this.#find(worker)
+    if (worker !== undefined && only === undefined)
+      throw new HandoverError('HANDOVER_USAGE', `--worker ${worker}: there are ${this.#count}, from 0`)
+    const next = () => nextRelease((only?.target ?? this.#target).release, change)
+    next()
+    return this.#moveTo(() => targetOf(next()), { probationMs: this.#settings.probationMs, ...options })
   }
 
   /** @param next called when everything is ready for it. */
   async #moveTo(next: () => Target, options: UpgradeOptions): Promise<UpgradeResult> {
     this.#mustBeFree()
+    const concerned = this.#workers.filter(({ index }) => (options.worker ?? index) === index)
     const haveMadeRoom = new Set<Worker>()
-    await Promise.all(this.#workers.map(async (worker) => (await worker.starts.makeRoom()) && haveMadeRoom.add(worker)))
+    await Promise.all(concerned.map(async (worker) => (await worker.starts.makeRoom()) && haveMadeRoom.add(worker)))
     this.#mustBeFree()
-    const before = { release: this.#release, running: this.#running }
+    const before = this.#targetOf(options.worker)
     const target = next()
     const upgrade = this.#begin(target, options, haveMadeRoom)
     const probation = upgrade.decided.then(() =>
-      this.#running === target.running ? this.#onTrial(upgrade.id, before, options) : undefined,
+      this.#targetOf(options.worker) === target ? this.#onTrial(upgrade, before, options) : undefined,
     )
     const ended = await upgrade.run().finally(() => this.#upgrades.delete(upgrade))
     const trial = await probation
@@ -148,37 +143,33 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     return result
   }
 
+  /** Of all, or of a worker that has gone before the others. */
+  #targetOf(worker: number | undefined): Target {
+    return (worker === undefined ? undefined : this.#find(worker)?.target) ?? this.#target
+  }
+
   /** Undefined when it is not on trial at all. */
-  async #onTrial(id: number, before: Target, options: UpgradeOptions): Promise<ProbationResult | undefined> {
+  async #onTrial(upgrade: Upgrade, before: Target, options: UpgradeOptions): Promise<ProbationResult | undefined> {
     const { probationMs = 0, onPhase, workers: _, ...same } = options
     if (probationMs === 0 || this.#stopping !== undefined) return undefined
-    const probation = new Probation({
-      id,
-      probationMs,
-      health: this.#settings.health,
-      processes: () =>
-        this.#workers.flatMap(({ serving, index }) =>
-          serving === undefined ? [] : { generation: serving.number, pid: serving.side.pid, worker: index },
-        ),
-    })
-    this.#probation = probation
+    const { id } = upgrade
     onPhase?.({ id, phase: 'probation' })
     this.emit('phase', { id, phase: 'probation' })
-    const trial = await probation.over
-    // One that was begun meanwhile, and is not committed, changes nothing.
-    await this.#undecided()?.decided
-    const isNewest = this.#probation === probation
-    if (isNewest) this.#probation = undefined
-    if (trial.verdict !== 'failed') return { verdict: trial.verdict }
-    const { reason } = trial
-    if (!isNewest) return { verdict: 'ended', reason }
-    this.#settings.logger.error({ upgrade: id, reason }, 'the upgrade is undone')
-    try {
-      const undo = await this.#moveTo(() => before, { ...same, probationMs: 0 })
-      return { verdict: undo.outcome === 'committed' ? 'undone' : 'unhealthy', reason, undo }
-    } catch (error) {
-      return { verdict: 'unhealthy', reason: `${reason}; it could not be undone: ${messageOf(error)}` }
-    }
+    return this.#trials.run({
+      id,
+      generation: upgrade.pairs[0]!.successor.number,
+      probationMs,
+      health: this.#settings.health,
+      logger: this.#settings.logger,
+      processes: () =>
+        this.#workers.flatMap(({ serving, index }) =>
+          serving === undefined || (same.worker ?? index) !== index
+            ? []
+            : { generation: serving.number, pid: serving.side.pid, worker: index },
+        ),
+      decided: () => this.#undecided()?.decided,
+      undo: () => this.#moveTo(() => before, { ...same, probationMs: 0 }),
+    })
   }
 
   async status(): Promise<SupervisorStatus> {
@@ -195,7 +186,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       workers: this.#count,
       upgrading: upgrades.at(-1)?.phase ?? null,
       upgrades,
-      probation: this.#probation === undefined ? null : { upgrade: this.#probation.id, leftMs: this.#probation.leftMs },
+      probation: this.#trials.current,
       generations,
       listeners: this.#listeners.list(),
       lastUpgrade: this.#lastUpgrade,
@@ -225,7 +216,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   async #stop(): Promise<void> {
     this.emit('stopping')
-    this.#probation?.end()
+    this.#trials.end()
     for (const { starts } of this.#workers) starts.stop()
     this.#settings.logger.info({}, 'stopping')
     const { drainMs } = this.#settings
@@ -258,8 +249,11 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   #begin(target: Target, options: UpgradeOptions, haveMadeRoom: ReadonlySet<Worker>): Upgrade {
     const { release, running } = target
-    const { policy, unsettled, workers = this.#count, onPhase } = options
-    const goOn = new Map(this.#workers.map((worker) => [worker.index, worker.starts.yield(haveMadeRoom.has(worker))]))
+    const { policy, unsettled, worker: index, onPhase } = options
+    const only = index === undefined ? undefined : this.#find(index)
+    const workers = only === undefined ? (options.workers ?? this.#count) : this.#count
+    const concerned = only === undefined ? this.#workers : [only]
+    const goOn = new Map(concerned.map((worker) => [worker.index, worker.starts.yield(haveMadeRoom.has(worker))]))
     let isCommitted = false
     const id = ++this.#upgradeCount
     const number = ++this.#generationCount
@@ -268,11 +262,13 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     try {
       upgrade = new Upgrade({
         id,
-        candidates: Array.from({ length: workers }, (_, index) => {
-          const worker = this.#find(index)
-          return candidateOf(index, worker, worker !== undefined && haveMadeRoom.has(worker))
-        }),
-        leaving: () => this.#workers.flatMap(({ index, serving }) => (index < workers ? [] : (serving ?? []))),
+        candidates: (only === undefined ? Array.from({ length: workers }, (_, each) => each) : [only.index]).map(
+          (index) => {
+            const worker = this.#find(index)
+            return candidateOf(index, worker, worker !== undefined && haveMadeRoom.has(worker))
+          },
+        ),
+        leaving: () => concerned.flatMap(({ index, serving }) => (index < workers ? [] : (serving ?? []))),
         onLeft: (worker) => this.#remove(worker),
         listeners: this.#listeners,
         settings: {
@@ -288,11 +284,14 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
         },
         onCommitted: () => {
           isCommitted = true
-          this.#release = release
-          this.#running = running
-          this.#probation?.end()
-          this.#probation = undefined
+          this.#trials.end()
+          if (only !== undefined) {
+            only.target = target
+            return
+          }
+          this.#target = target
           this.#count = workers
+          for (const each of this.#workers) each.target = undefined
           // Who is one too many, and down, has nothing to give.
           for (const { index, serving } of [...this.#workers])
             if (index >= workers && serving === undefined) this.#remove(index)
@@ -347,7 +346,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       listeners: this.#listeners,
       isOneOfMany: () => this.#count > 1,
       spawn: (number = ++this.#generationCount) =>
-        this.#spawn({ worker: index, workers: this.#count, number }, this.#running, 'first'),
+        this.#spawn({ worker: index, workers: this.#count, number }, this.#targetOf(index).running, 'first'),
       isJudgedLater: (generation) => {
         const { pairs = [], departures = [] } = this.#undecided() ?? {}
         const isPredecessor = pairs.some(({ isDecided, predecessor }) => !isDecided && predecessor === generation)
@@ -359,7 +358,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       },
       onCrashed: (crash) => {
         this.emit('crashed', { ...crash, worker: index })
-        this.#probation?.crashed(`generation ${crash.generation} ${crash.reason}`)
+        this.#trials.crashed(crash.generation, crash.reason)
       },
       onGaveUp: (error) => {
         if (this.#workers.every(({ hasGivenUp }) => hasGivenUp)) this.emit('gaveUp', error)
@@ -388,10 +387,4 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     })
     return generation
   }
-}
-
-/** What is run: as it was asked for, and by its real paths. */
-interface Target {
-  readonly release: Release
-  readonly running: Release
 }

@@ -4,6 +4,7 @@ import type { Logger } from '../logger.js'
 import type { Generation } from './generation.js'
 import type { Listeners } from './listeners.js'
 import type { Settings } from './options.js'
+import type { Target } from './release.js'
 import { Starts } from './starts.js'
 import type { Candidate } from './upgrade.js'
 
@@ -24,6 +25,8 @@ export interface WorkerContext {
 export class Worker {
   readonly index: number
   readonly starts: Starts
+  /** What it runs, when it has gone before the others; undefined when it is what all run. */
+  target: Target | undefined
   readonly #context: WorkerContext
   readonly #logger: Logger
   #serving: Generation | undefined

@@ -22,8 +22,8 @@ export function wantedOf(text: string, directory: string = process.cwd()): Wante
   // As a shell does: a name without a slash is looked for in PATH, but for one of a file that names a version.
   if (!text.includes('/') && !text.startsWith('.')) return { kind: 'path', path: text }
   const path = resolve(directory, text)
-  const found = statSync(path, { throwIfNoEntry: false })
-  // What is not there cannot be started, and whoever tries says so.
+  const found = statOf(path)
+  // What cannot be seen cannot be started, and whoever tries says so.
   if (found === undefined) return { kind: 'path', path }
   if (found.isDirectory())
     throw usage(`--node ${text} is a folder; name the binary in it, such as ${text.replace(/\/*$/, '')}/bin/node`)
@@ -34,6 +34,14 @@ export function wantedOf(text: string, directory: string = process.cwd()): Wante
   throw usage(
     `--node ${text}: the file says ${JSON.stringify(named)}, which is no version of Node such as 24, v24.9.0 or lts/*`,
   )
+}
+
+function statOf(path: string) {
+  try {
+    return statSync(path)
+  } catch {
+    return undefined
+  }
 }
 
 /** As version managers take it; undefined when it is no version. */
