@@ -97,7 +97,6 @@ function lookAtKernel(): Look {
 
 function lookAtProc(): Look {
   processRow(process.pid)
-  processRow(process.ppid)
   return ok('readable')
 }
 

@@ -36,6 +36,11 @@ await import('/srv/handover/dist/test/fixtures/stream-server.js')
 `,
   )
   await machine.must('node', CLI, 'unit', '--install', '--name', name, ...options, '--', 'node', server)
+  return { ...serviceOf(machine, name, port), release }
+}
+
+/** One that is installed. */
+export function serviceOf(machine: Machine, name: string, port: number): Omit<TestService, 'release'> {
   const status = async (): Promise<SupervisorStatus> =>
     JSON.parse(await machine.must('node', CLI, 'status', '--json', '--name', name)) as SupervisorStatus
   let seed = port * 100
@@ -43,7 +48,6 @@ await import('/srv/handover/dist/test/fixtures/stream-server.js')
     name,
     unit: `handover-${name}.service`,
     port,
-    release,
     status,
     servingPid: async () => {
       const { generations } = await status()
