@@ -31,13 +31,16 @@ export async function illness(check: HealthCheck, processes: readonly ServingPro
   const late = new Promise<string>((resolve) => {
     timer = setTimeout(() => resolve(`no answer within ${WITHIN_MS / 1000} s`), WITHIN_MS)
   })
-  const look =
-    typeof check === 'function'
-      ? Promise.all(processes.map((process) => ask(check, process)))
-      : answers(targetOf(check), AT_ONCE * processes.length)
+  const look = async () => {
+    const found =
+      typeof check === 'function'
+        ? await Promise.all(processes.map((process) => ask(check, process)))
+        : await answers(targetOf(check), AT_ONCE * processes.length)
+    return found.find((each) => each !== undefined)
+  }
   try {
-    const found = await Promise.race([late, look])
-    return typeof found === 'string' ? found : found.find((each) => each !== undefined)
+    // No descriptor to look with is no illness of theirs; three times in a row it is told.
+    return await Promise.race([late, look().catch(messageOf)])
   } finally {
     clearTimeout(timer)
   }

@@ -98,9 +98,12 @@ export class Starts {
     }
   }
 
-  /** Another release is in force: it has not crashed yet. */
-  forgive(): void {
-    this.#backoff = new Backoff(this.#context.settings.maxCrashes)
+  /**
+   * Another release is in force: it has not crashed yet.
+   * @param atLeast so many crashes it takes to give up, if that is more.
+   */
+  forgive(atLeast = 1): void {
+    this.#backoff = new Backoff(Math.max(atLeast, this.#context.settings.maxCrashes))
   }
 
   stop(): void {

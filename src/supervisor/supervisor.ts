@@ -352,6 +352,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
         const isPredecessor = pairs.some(({ isDecided, predecessor }) => !isDecided && predecessor === generation)
         return isPredecessor || departures.some(({ predecessor }) => predecessor === generation)
       },
+      isOnTrial: ({ number }) => this.#trials.has(number),
       onServing: (generation) => {
         this.emit('serving', { generation: generation.number, pid: generation.side.pid, worker: index })
         this.#onWorker()

@@ -22,9 +22,13 @@ export class Trials {
     return this.#current === undefined ? null : { upgrade: this.#current.id, leftMs: this.#current.leftMs }
   }
 
+  has(generation: number): boolean {
+    return this.#current !== undefined && generation === this.#generation
+  }
+
   /** A process has ended unasked. */
   crashed(generation: number, reason: string): void {
-    if (generation === this.#generation) this.#current?.crashed(`generation ${generation} ${reason}`)
+    if (this.has(generation)) this.#current?.crashed(`generation ${generation} ${reason}`)
   }
 
   /** Another upgrade is committed, or all is stopped. */

@@ -17,10 +17,15 @@ export interface WorkerContext {
   spawn(number: number | undefined): Generation
   /** Its end is judged when the upgrade is decided that it is the predecessor of. */
   isJudgedLater(generation: Generation): boolean
+  /** Its upgrade will be undone: the release before has not crashed. */
+  isOnTrial(generation: Generation): boolean
   onServing(generation: Generation): void
   onCrashed(crash: { generation: number; reason: string; delayMs: number }): void
   onGaveUp(error: HandoverError): void
 }
+
+/** Who is to be replaced by the release before must not be the one crash too many. */
+const ONE_MORE = 2
 
 export class Worker {
   readonly index: number
@@ -85,6 +90,7 @@ export class Worker {
   crashed(generation: Generation): void {
     this.#serving = undefined
     this.#latest = generation
+    if (this.#context.isOnTrial(generation)) this.starts.forgive(ONE_MORE)
     this.starts.again(generation.number, generation.ending ?? 'is gone')
   }
 }

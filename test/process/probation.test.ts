@@ -107,7 +107,8 @@ t.test('unhealthy: undone, with every session, its state stepped down', async (t
 })
 
 t.test('a crash while it is on trial: the release before serves again', async (t) => {
-  const stage = await start(t)
+  // Not even this is the one crash too many.
+  const stage = await start(t, ['--max-crashes', '1'])
   const { supervisor, release, load, port } = stage
   const upgrade = supervisor.start('upgrade', ...release('2'))
   await onTrial(supervisor)
