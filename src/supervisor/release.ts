@@ -99,18 +99,34 @@ export function nextRelease(current: Release, change: Partial<Release>): Release
 }
 
 /**
- * The same release by the real paths of its folder and files: what it is started from again after a crash, and gone back to,
- * though a link such as `current` leads elsewhere by then.
+ * The same release by the real paths of its folder and its script: what it is started from again after a crash, and gone back to,
+ * though a link such as `current` leads elsewhere by then. What the script is given is its own affair.
  */
 function pinRelease(release: Release): Release {
+  const { command } = release
   const cwd = realOf(release.cwd)
-  const [program = '', ...args] = release.command
-  const pinned = args.map((arg) => {
-    const path = resolve(release.cwd, arg)
-    const real = arg.startsWith('-') ? path : realOf(path)
-    return real === path ? arg : real
+  const at = isNode(command) ? scriptAt(command) : -1
+  const pinned = command.map((word, index) => {
+    const path = resolve(cwd, word)
+    const real = index === at ? realOf(path) : path
+    return real === path ? word : real
   })
-  return { ...release, cwd, command: [program, ...(isNode(release.command) ? pinned : args)] }
+  return { ...release, cwd, command: pinned }
+}
+
+/** Options of Node whose value is a word of its own (node(1)). */
+const WITH_VALUE =
+  /^(-r|--require|--import|--loader|--experimental-loader|-C|--conditions|--env-file|--env-file-if-exists|--title)$/
+
+/** Where the script is in a command of Node; -1 when there is none that can be seen. */
+function scriptAt(command: readonly string[]): number {
+  for (let at = 1; at < command.length; at++) {
+    const word = command[at] ?? ''
+    if (WITH_VALUE.test(word)) at++
+    else if (!word.startsWith('-')) return at
+    else if (/^(-e|-p|-pe|--eval|--print|--test|-)$/.test(word)) return -1
+  }
+  return -1
 }
 
 /** What is run. */

@@ -182,9 +182,11 @@ t.test('who is refused stays with its reason, and is tried again', async (t) => 
   t.equal(move.follow(), undefined)
   before.session(17).broken = false
   before.session(18).busy = false
-  await due(move.left!)
-  t.same(move.follow(), [])
-  t.same(before.labels, [])
+  // They were tried one after the other, and are due so: on a slow machine the second not yet when the first is.
+  while (before.labels.length > 0) {
+    await due(move.left!)
+    t.same(move.follow(), [])
+  }
 })
 
 t.test('the intervals double; who is touched is tried sooner', async (t) => {

@@ -1,8 +1,8 @@
-import { writeFileSync } from 'node:fs'
+import { realpathSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { releaseEnvironment, runtimeEnvironment } from '../../src/supervisor/environment.js'
-import { checkRelease, describeRelease, nextRelease, programOf } from '../../src/supervisor/release.js'
+import { checkRelease, describeRelease, nextRelease, programOf, targetOf } from '../../src/supervisor/release.js'
 
 const usage = { code: 'HANDOVER_USAGE' }
 
@@ -100,3 +100,26 @@ t.test('the user of a release', async (t) => {
   t.match(releaseEnvironment({ ...release, user: 'daemon' }), { USER: 'daemon', LOGNAME: 'daemon', HOME: String })
   t.same(releaseEnvironment({ ...release, user: '1000:1000' }), { USER: '1000', LOGNAME: '1000' })
 })
+
+t.test(
+  'what is started again is where it was: the folder and the script, and nothing the script is given',
+  async (t) => {
+    const folder = realpathSync(t.testdir({ 1: { 'server.js': '', 'first.js': '' }, data: '' }))
+    symlinkSync('1', join(folder, 'current'))
+    symlinkSync('data', join(folder, 'link'))
+    const pinned = (...command: string[]) => targetOf({ command, cwd: join(folder, 'current') }).running
+    const script = join(folder, 'current/server.js')
+    const real = join(folder, '1/server.js')
+    t.same(pinned('node', script, join(folder, 'link'), script), {
+      command: ['node', real, join(folder, 'link'), script],
+      cwd: join(folder, '1'),
+    })
+    t.same(pinned('/usr/bin/node', '--import', script, '--title=x', script).command.slice(-1), [real])
+    t.same(pinned('node', 'server.js').command, ['node', 'server.js'], 'within its folder')
+    t.same(pinned('node', '-e', script).command, ['node', '-e', script])
+    t.same(pinned('./server', script).command, ['./server', script], 'of another program nothing is known')
+    t.same(pinned('node', 'none.js').command, ['node', 'none.js'])
+    const release = { command: ['node', script], cwd: folder }
+    t.equal(targetOf(release).release, release, 'as it was asked for')
+  },
+)
