@@ -33,7 +33,7 @@ export async function censusLike(before: Fixpoint, supervisor: TestSupervisor, p
 }
 
 /** As censusLike, of whatever takes the census. */
-export async function settled(before: Fixpoint, take: () => Promise<Fixpoint>): Promise<Fixpoint> {
+export async function settled<Census>(before: Census, take: () => Promise<Census>): Promise<Census> {
   const giveUpAt = performance.now() + scaled(5_000)
   for (;;) {
     const now = await take()
