@@ -233,9 +233,11 @@ t.test('best effort: who cannot be captured, or restored, stays; the others move
     )
     t.equal(move.follow(), undefined, 'not at once')
     for (const index of [1, 2, 4]) Object.assign(before.session(index), { busy: false, broken: false })
-    await due(move.left!)
-    t.same(move.follow(), [])
-    t.same(before.labels, [])
+    // They were tried one after the other, and are due so: on a slow machine the last not yet when the first is.
+    while (before.labels.length > 0) {
+      await due(move.left!)
+      t.same(move.follow(), [])
+    }
     t.equal(after.kind.size, 6)
     t.same(
       [...before.log].filter((line) => line.startsWith('abandon')).sort(),
