@@ -3,7 +3,7 @@ import { pino } from 'pino'
 import { EXIT, HandoverError, messageOf } from '../errors.js'
 import { Admin, adminSocketPath, Supervisor } from '../supervisor/index.js'
 import type { POLICIES, UNSETTLED } from '../supervisor/options.js'
-import { listenerStore, managerOf, Service } from '../supervisor/systemd/index.js'
+import { listenerStore, managerOf, Service, sessionStore } from '../supervisor/systemd/index.js'
 import { parseDuration } from './duration.js'
 import { parseListen } from './listen.js'
 import { type ProgramFlags, programOptions } from './program.js'
@@ -22,7 +22,7 @@ export interface RunFlags extends ProgramFlags {
   readonly unsettled: (typeof UNSETTLED)[number]
   readonly memoryLimit?: string
   readonly workers: number
-  readonly keep?: 'listeners'
+  readonly keep?: 'listeners' | 'sessions'
   readonly user?: string
   readonly maxCrashes: number
   readonly health?: string
@@ -48,6 +48,7 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
     adoptOrphans: true,
     inherited: manager.sockets,
     ...(manager.store === undefined || flags.keep === undefined ? {} : { listenerStore: listenerStore(manager.store) }),
+    ...(manager.store === undefined || flags.keep !== 'sessions' ? {} : { sessionStore: sessionStore(manager.store) }),
     readyTimeoutMs,
     drainMs,
     freezeMs: parseDuration(flags.freeze),
@@ -66,7 +67,16 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
   await admin.open()
   logger.info({ name: flags.name, pid: process.pid, admin: path }, 'supervisor started')
   const { client, watchdogMs } = manager
-  const service = client && new Service({ client, supervisor, readyTimeoutMs, drainMs, watchdogMs })
+  const service =
+    client &&
+    new Service({
+      client,
+      supervisor,
+      readyTimeoutMs,
+      drainMs,
+      keepsSessions: flags.keep === 'sessions',
+      watchdogMs,
+    })
 
   const ended = new Promise<number>((resolve) => {
     let stopping = false

@@ -2,6 +2,7 @@
 import { EventEmitter, once } from 'node:events'
 import { messageOf } from '../errors.js'
 import { binding } from '../sys/binding.js'
+import { closeAll } from '../sys/channel.js'
 import { nowMs } from '../sys/clock.js'
 import { Link } from '../sys/link.js'
 import { CONTROL, type ControlMessage, PROTOCOL_RANGE, PROTOCOL_VERSION } from '../wire/messages.js'
@@ -310,6 +311,12 @@ export class Generation extends EventEmitter<GenerationEvents> {
         return
       case 'given':
         this.emit('given', message.fields)
+        return
+      case 'unpacked':
+        this.emit('unpacked', message.fields)
+        return
+      case 'packed':
+        if (!this.emit('packed', message.fields, message.descriptors[0] as number)) closeAll(message.descriptors)
         return
       case 'status':
         this.lastStatus = message.fields

@@ -2,7 +2,7 @@
 import { HandoverError } from '../errors.js'
 import type { Logger } from '../logger.js'
 import { checkHealth, type HealthCheck } from './health.js'
-import type { ListenerStore } from './kept.js'
+import type { ListenerStore, SessionStore } from './kept.js'
 import type { ListenerSpec } from './listeners.js'
 import type { PassedListener, Release } from './release.js'
 import type { UpgradePhase } from './upgrade.js'
@@ -63,6 +63,8 @@ export interface SupervisorOptions {
   readonly inherited?: readonly PassedListener[]
   /** Keeps the listening sockets beyond the end of this process. Default: they are closed by `stop()`. */
   readonly listenerStore?: ListenerStore
+  /** Keeps what the runtimes serve from `stop()` to the next supervisor's start. Default: it ends with them. */
+  readonly sessionStore?: SessionStore
   readonly logger?: Logger
 }
 
@@ -74,7 +76,10 @@ export interface UpgradeOptions extends Pick<SupervisorOptions, 'policy' | 'unse
   readonly onPhase?: (phase: { readonly id: number; readonly phase: UpgradePhase }) => void
 }
 
-export type Settings = Required<Omit<SupervisorOptions, 'logger' | 'listen' | 'listenerStore' | 'health'>> & {
+export type Settings = Required<
+  Omit<SupervisorOptions, 'logger' | 'listen' | 'listenerStore' | 'sessionStore' | 'health'>
+> & {
+  readonly sessionStore: SessionStore | undefined
   readonly health: HealthCheck | undefined
   readonly logger: Logger
   readonly listen: readonly ListenerSpec[]
@@ -165,6 +170,7 @@ export function settingsOf(options: SupervisorOptions): Settings {
     probationMs: options.probationMs ?? (options.health === undefined ? 0 : 30_000),
     adoptOrphans: options.adoptOrphans ?? false,
     inherited: options.inherited ?? [],
+    sessionStore: options.sessionStore,
     logger: options.logger ?? silent,
   }
 }

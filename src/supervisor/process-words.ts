@@ -17,6 +17,9 @@ export interface GenerationEvents {
   settled: [number]
   given: [Said<'given'>]
   voted: [number]
+  unpacked: [Said<'unpacked'>]
+  /** Of a keeper: a bag. The descriptor is the listener's. */
+  packed: [Said<'packed'>, number]
   /** The process has exited; always the last event. */
   exit: []
 }

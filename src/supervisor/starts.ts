@@ -31,10 +31,27 @@ export class Starts {
   #starting: Start | undefined
   #retry: { readonly timer: NodeJS.Timeout; readonly atMs: number } | undefined
   #isStopped = false
+  #keeper: Generation | undefined
 
   constructor(context: StartsContext) {
     this.#context = context
     this.#backoff = new Backoff(context.settings.maxCrashes)
+  }
+
+  /** Has what was served before, until somebody serves. */
+  get keeper(): Generation | undefined {
+    return this.#keeper?.alive ? this.#keeper : undefined
+  }
+
+  /** What is started next takes over from it. */
+  takeOverFrom(keeper: Generation): void {
+    this.#keeper = keeper
+  }
+
+  /** Somebody serves. */
+  releaseKeeper(): void {
+    void this.#keeper?.kill()
+    this.#keeper = undefined
   }
 
   /** Throws when there is no process to be had. */
@@ -44,7 +61,7 @@ export class Starts {
     const start: Start = {
       generation,
       isReplaced: false,
-      over: startFirst(generation, listeners, settings).then((serves) => {
+      over: startFirst(generation, listeners, settings, this.keeper).then((serves) => {
         this.#starting = undefined
         if (serves) onServes(generation)
         else if (!start.isReplaced) this.again(generation.number, generation.ending ?? 'is gone')

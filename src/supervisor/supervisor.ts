@@ -3,6 +3,8 @@ import { EventEmitter } from 'node:events'
 import { HandoverError, messageOf } from '../errors.js'
 import { nowMs } from '../sys/clock.js'
 import { Generation } from './generation.js'
+import { keeperRelease } from './keeper.js'
+import { KeptSessions } from './kept-sessions.js'
 import { Listeners } from './listeners.js'
 import { checkSettings, type Settings, type SupervisorOptions, settingsOf, type UpgradeOptions } from './options.js'
 import { endStartedWith, Orphans } from './orphans.js'
@@ -10,25 +12,10 @@ import type { Identity } from './process-words.js'
 import { checkRelease, describeRelease, nextRelease, type Release, type Target, targetOf } from './release.js'
 import type { ProbationResult, UpgradeResult } from './result.js'
 import { generationStatus, type SupervisorStatus } from './status.js'
+import type { SupervisorEvents } from './supervisor-events.js'
 import { Trials } from './trials.js'
-import { Upgrade, type UpgradePhase } from './upgrade.js'
+import { Upgrade } from './upgrade.js'
 import { candidateOf, Worker } from './worker.js'
-
-export interface SupervisorEvents {
-  /** A process serves, as that worker. */
-  serving: [{ generation: number; pid: number | null; worker: number }]
-  /** A serving runtime ended unasked; it is started again after `delayMs`. */
-  crashed: [{ generation: number; reason: string; delayMs: number; worker: number }]
-  /** Where an upgrade stands. Several may be in 'drain' at once. */
-  phase: [{ id: number; phase: UpgradePhase }]
-  upgraded: [UpgradeResult]
-  /** The runtime crashed too often, as every worker, and nobody serves. */
-  gaveUp: [HandoverError]
-  /** stop() begins. */
-  stopping: []
-  /** stop() has done its work. */
-  stopped: []
-}
 
 export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #settings: Settings
@@ -45,6 +32,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   #count: number
   #target: Target
   readonly #trials = new Trials()
+  readonly #kept: KeptSessions
   #isStarted = false
   #generationCount = 0
   #startCount = 0
@@ -63,6 +51,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#target = { release: options.release, running: options.release }
     if (this.#settings.adoptOrphans)
       this.#orphans = new Orphans((pid) => [...this.#generations].some(({ startedPid }) => startedPid === pid))
+    this.#kept = new KeptSessions(this.#settings, (worker, number) =>
+      this.#spawn({ worker, workers: 1, number }, keeperRelease(this.#target.release), 'successor', []),
+    )
     this.#count = this.#settings.workers
     this.#workers = Array.from({ length: this.#count }, (_, index) => this.#worker(index))
   }
@@ -78,6 +69,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#target = targetOf(this.#target.release)
     await this.#open()
     this.#orphans?.adopt()
+    await this.#kept.restore(this.#workers)
     await new Promise<void>((resolve, reject) => {
       this.#onWorker = () => {
         const known = this.#workers.every(({ serving, hasGivenUp }) => serving !== undefined || hasGivenUp)
@@ -227,6 +219,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       for (const { predecessor } of upgrade.departures) ended.add(predecessor)
       ends.push(upgrade.stop(drainMs))
     }
+    if (this.#settings.sessionStore !== undefined) {
+      await Promise.all([...this.#upgrades].map((upgrade) => upgrade.decided))
+      await this.#kept.keep(this.#workers)
+    }
     for (const generation of this.#generations) if (!ended.has(generation)) ends.push(generation.stop(drainMs))
     await Promise.all(ends)
     await this.#orphans?.close()
@@ -368,13 +364,13 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     })
   }
 
-  #spawn(identity: Omit<Identity, 'start'>, release: Release, role: 'first' | 'successor'): Generation {
-    const generation = new Generation(
-      { ...identity, start: ++this.#startCount },
-      release,
-      role,
-      this.#listeners.passed(),
-    )
+  #spawn(
+    identity: Omit<Identity, 'start'>,
+    release: Release,
+    role: 'first' | 'successor',
+    passed = this.#listeners.passed(),
+  ): Generation {
+    const generation = new Generation({ ...identity, start: ++this.#startCount }, release, role, passed)
     this.#generations.add(generation)
     generation.once('exit', () => {
       this.#generations.delete(generation)

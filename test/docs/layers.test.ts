@@ -12,6 +12,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   runtime: ['errors', 'logger', 'wire', 'sys', 'transfer'],
   adapters: ['errors', 'logger', 'wire', 'sys', 'transfer', 'runtime'],
   index: ['errors', 'logger', 'wire', 'sys', 'transfer', 'runtime', 'adapters'],
+  keeper: ['errors', 'wire', 'sys', 'transfer', 'runtime'],
   supervisor: ['errors', 'logger', 'wire', 'sys'],
   cli: ['errors', 'logger', 'supervisor'],
   testing: ['errors', 'wire', 'runtime'],

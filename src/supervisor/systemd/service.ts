@@ -3,6 +3,7 @@
  * the supervisor itself: a runtime does not know of the manager.
  */
 import { nowMs } from '../../sys/clock.js'
+import { KEEP_MS } from '../keeper.js'
 import { EXIT_GRACE_MS } from '../options.js'
 import type { Supervisor } from '../supervisor.js'
 import type { NotifyClient } from './notify-client.js'
@@ -13,6 +14,7 @@ export interface ServiceOptions {
   readonly supervisor: Supervisor
   readonly readyTimeoutMs: number
   readonly drainMs: number
+  readonly keepsSessions: boolean
   /** Of WATCHDOG_USEC; undefined when the manager does not watch. */
   readonly watchdogMs: number | undefined
 }
@@ -100,7 +102,8 @@ export class Service {
   #stops(): void {
     if (this.#isStopping) return
     this.#isStopping = true
-    const graceMs = this.#options.drainMs + EXIT_GRACE_MS + MARGIN_MS
+    const { drainMs, keepsSessions } = this.#options
+    const graceMs = drainMs + EXIT_GRACE_MS + MARGIN_MS + (keepsSessions ? KEEP_MS : 0)
     this.#options.client.say({ STOPPING: 1, STATUS: 'stops', EXTEND_TIMEOUT_USEC: usec(graceMs) })
   }
 

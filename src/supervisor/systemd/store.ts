@@ -4,7 +4,7 @@
  */
 import { binding } from '../../sys/binding.js'
 import { closeAll } from '../../sys/channel.js'
-import type { ListenerStore } from '../kept.js'
+import type { ListenerStore, SessionStore } from '../kept.js'
 import type { Passed } from './activation.js'
 import type { NotifyClient } from './notify-client.js'
 
@@ -22,6 +22,8 @@ export interface DescriptorStore {
 /** Everything this supervisor stores; what a socket unit passes has names of its own. */
 export const STORED = 'handover.'
 const LISTENER = `${STORED}listen.`
+const BAG = `${STORED}bag.`
+const BARRIER_MS = 10_000
 const MAX_NAME = 255
 /** Descriptors in one message: systemd takes as many as SCM_RIGHTS carries, and is asked for few at a time. */
 const AT_ONCE = 64
@@ -84,5 +86,31 @@ export function listenerStore(store: DescriptorStore): ListenerStore {
       if (stored.length <= MAX_NAME) store.put(stored, [descriptor])
     },
     forget: (name, descriptor) => store.remove(key(name, descriptor)),
+  }
+}
+
+/** Sessions in a store, each bag under its worker and its number. */
+export function sessionStore(store: DescriptorStore): SessionStore {
+  return {
+    take() {
+      const taken = new Map<number, { readonly at: number; readonly descriptors: readonly number[] }[]>()
+      for (const [stored, descriptors] of store.found) {
+        const [, worker, at] =
+          /^(\d{1,4})\.(\d{1,6})$/.exec(stored.startsWith(BAG) ? stored.slice(BAG.length) : '') ?? []
+        if (worker === undefined) continue
+        store.found.delete(stored)
+        // What is in the queue is taken by whoever reads it first: the store's own descriptor of it is of no use any more.
+        store.remove(stored)
+        taken.set(Number(worker), [...(taken.get(Number(worker)) ?? []), { at: Number(at), descriptors }])
+      }
+      return [...taken].map(([worker, bags]) => ({
+        worker,
+        descriptors: bags.toSorted((a, b) => a.at - b.at).flatMap(({ descriptors }) => descriptors),
+      }))
+    },
+    keep(worker, bags) {
+      for (const [at, bag] of bags.entries()) store.put(`${BAG}${worker}.${at}`, [bag])
+      return store.barrier(BARRIER_MS)
+    },
   }
 }

@@ -1,0 +1,38 @@
+/** Live sessions in the fd store of a real systemd, from one supervisor to the next. */
+import t from 'tap'
+import { bootMachine, noMachine } from './harness/machine.js'
+import { drive, installService } from './harness/service.js'
+
+if (noMachine !== false) {
+  t.plan(0, noMachine)
+  process.exit(0)
+}
+
+const machine = await bootMachine(t)
+const web = await installService(machine, 'web', ['--keep', 'sessions', '--drain', '5s'])
+const { unit } = web
+const property = (name: string): Promise<string> => machine.property(unit, name)
+
+t.test('systemctl restart, five times under load: no session ends, no byte is lost', async (t) => {
+  await machine.must('systemctl', 'start', unit)
+  const load = drive(await web.connect(40, 500_000))
+  for (let count = 0; count < 5; count++) {
+    const before = await property('MainPID')
+    await machine.must('systemctl', 'restart', unit)
+    t.not(await property('MainPID'), before)
+    t.equal(await property('NFileDescriptorStore'), '1', 'the listener; what was kept has been taken')
+  }
+  const { generations } = await web.status()
+  t.match(generations, [{ state: 'serving', sessions: { stream: 40 } }], 'and no keeper is left')
+  await load.stop()
+  t.equal(await property('NRestarts'), '0')
+})
+
+t.test('and the next upgrade works', async (t) => {
+  const load = drive(await web.connect(10))
+  await machine.must('systemctl', 'restart', unit)
+  await machine.must('systemctl', 'reload', unit)
+  await machine.must('systemctl', 'restart', unit)
+  t.match((await web.status()).generations, [{ state: 'serving', sessions: { stream: 10 } }])
+  await load.stop()
+})
