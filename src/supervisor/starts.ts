@@ -17,6 +17,9 @@ export interface StartsContext {
   onGaveUp(error: HandoverError): void
 }
 
+/** What a keeper may still say when it is of no use any more. */
+const LAST_WORDS_MS = 1_000
+
 interface Start {
   readonly generation: Generation
   /** Resolves when it is known whether it serves. */
@@ -48,9 +51,12 @@ export class Starts {
     this.#keeper = keeper
   }
 
-  /** Somebody serves. */
-  releaseKeeper(): void {
-    void this.#keeper?.kill()
+  /** Somebody serves. Resolves when it is gone. */
+  async releaseKeeper(): Promise<void> {
+    const keeper = this.#keeper
+    // Its account of what has moved comes before the answer.
+    await keeper?.ask(LAST_WORDS_MS)
+    await keeper?.kill()
     this.#keeper = undefined
   }
 

@@ -80,6 +80,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       const number = ++this.#generationCount
       for (const { starts } of this.#workers) starts.begin(number)
     })
+    await Promise.all(this.#workers.map(({ starts }) => starts.releaseKeeper()))
     this.#listeners.settle()
   }
 

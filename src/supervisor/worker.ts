@@ -74,7 +74,7 @@ export class Worker {
   }
 
   serves(generation: Generation): void {
-    this.starts.releaseKeeper()
+    void this.starts.releaseKeeper()
     this.#serving = generation
     this.#latest = generation
     this.#hasGivenUp = false
