@@ -23,5 +23,6 @@ export type {
   WorkerResult,
 } from './result.js'
 export type { GenerationStatus, SupervisorStatus, UpgradeStatus } from './status.js'
-export { Supervisor, type SupervisorEvents } from './supervisor.js'
+export { Supervisor } from './supervisor.js'
+export type { SupervisorEvents } from './supervisor-events.js'
 export type { UpgradePhase } from './upgrade.js'

@@ -63,6 +63,11 @@ export interface SupervisorOptions {
   readonly inherited?: readonly PassedListener[]
   /** Keeps the listening sockets beyond the end of this process. Default: they are closed by `stop()`. */
   readonly listenerStore?: ListenerStore
+  /**
+   * A private folder (mode 0700, made when it is not there) in which a supervisor that comes after this one's death finds its processes
+   * and takes them over: docs/adoption.md. `handover run` has that of its admin socket. Default none: nobody finds them.
+   */
+  readonly directory?: string
   readonly logger?: Logger
 }
 
@@ -74,8 +79,11 @@ export interface UpgradeOptions extends Pick<SupervisorOptions, 'policy' | 'unse
   readonly onPhase?: (phase: { readonly id: number; readonly phase: UpgradePhase }) => void
 }
 
-export type Settings = Required<Omit<SupervisorOptions, 'logger' | 'listen' | 'listenerStore' | 'health'>> & {
+export type Settings = Required<
+  Omit<SupervisorOptions, 'logger' | 'listen' | 'listenerStore' | 'health' | 'directory'>
+> & {
   readonly health: HealthCheck | undefined
+  readonly directory: string | undefined
   readonly logger: Logger
   readonly listen: readonly ListenerSpec[]
 }
@@ -165,6 +173,7 @@ export function settingsOf(options: SupervisorOptions): Settings {
     probationMs: options.probationMs ?? (options.health === undefined ? 0 : 30_000),
     adoptOrphans: options.adoptOrphans ?? false,
     inherited: options.inherited ?? [],
+    directory: options.directory,
     logger: options.logger ?? silent,
   }
 }

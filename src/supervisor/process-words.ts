@@ -17,6 +17,9 @@ export interface GenerationEvents {
   settled: [number]
   given: [Said<'given'>]
   voted: [number]
+  /** A listening socket that it serves on, for whoever owns the descriptor from here on. */
+  kept: [Said<'kept'>, number]
+  rejoined: [Said<'rejoined'>]
   /** The process has exited; always the last event. */
   exit: []
 }

@@ -1,42 +1,34 @@
 /** Keeps one release serving, by one process or several: starts it, starts again what crashes, upgrades it, stops it. */
 import { EventEmitter } from 'node:events'
-import { HandoverError, messageOf } from '../errors.js'
+import { HandoverError } from '../errors.js'
 import { nowMs } from '../sys/clock.js'
-import { Generation } from './generation.js'
+import type { Generation } from './generation.js'
+import { Generations } from './generations.js'
 import { Listeners } from './listeners.js'
+import { Memory } from './memory.js'
 import { checkSettings, type Settings, type SupervisorOptions, settingsOf, type UpgradeOptions } from './options.js'
-import { endStartedWith, Orphans } from './orphans.js'
-import type { Identity } from './process-words.js'
+import { Orphans } from './orphans.js'
+import { bootId } from './record.js'
 import { checkRelease, describeRelease, nextRelease, type Release, type Target, targetOf } from './release.js'
 import type { ProbationResult, UpgradeResult } from './result.js'
+import { resume } from './resume.js'
 import { generationStatus, type SupervisorStatus } from './status.js'
+import type { SupervisorEvents } from './supervisor-events.js'
 import { Trials } from './trials.js'
-import { Upgrade, type UpgradePhase } from './upgrade.js'
+import { Upgrade } from './upgrade.js'
+import { Upgrades } from './upgrades.js'
 import { candidateOf, Worker } from './worker.js'
-
-export interface SupervisorEvents {
-  /** A process serves, as that worker. */
-  serving: [{ generation: number; pid: number | null; worker: number }]
-  /** A serving runtime ended unasked; it is started again after `delayMs`. */
-  crashed: [{ generation: number; reason: string; delayMs: number; worker: number }]
-  /** Where an upgrade stands. Several may be in 'drain' at once. */
-  phase: [{ id: number; phase: UpgradePhase }]
-  upgraded: [UpgradeResult]
-  /** The runtime crashed too often, as every worker, and nobody serves. */
-  gaveUp: [HandoverError]
-  /** stop() begins. */
-  stopping: []
-  /** stop() has done its work. */
-  stopped: []
-}
 
 export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #settings: Settings
   readonly #listeners: Listeners
   readonly #startedAtMs = nowMs()
-  readonly #generations = new Set<Generation>()
-  /** Not ended: at most one before its commit, and any number that drain, the oldest first. */
-  readonly #upgrades = new Set<Upgrade>()
+  readonly #generations: Generations
+  readonly #upgrades = new Upgrades()
+  /** For a supervisor that comes after this one's death; undefined where none is to. */
+  #memory: Memory | undefined
+  /** Until then the record is that of the supervisor before. */
+  #hasResumed = false
   /** Undefined when this process is not only a supervisor. */
   readonly #orphans: Orphans | undefined
   /** In the order of their index. More than `#count` when some could not go. */
@@ -47,7 +39,6 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #trials = new Trials()
   #isStarted = false
   #generationCount = 0
-  #startCount = 0
   #upgradeCount = 0
   #lastUpgrade: UpgradeResult | null = null
   #stopping: Promise<void> | undefined
@@ -60,6 +51,11 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     checkRelease(options.release)
     this.#settings = settingsOf(options)
     this.#listeners = new Listeners(options.listenerStore)
+    this.#generations = new Generations({
+      listeners: this.#listeners,
+      rendezvous: () => this.#memory?.rendezvous,
+      onChange: () => this.#remember(),
+    })
     this.#target = { release: options.release, running: options.release }
     if (this.#settings.adoptOrphans)
       this.#orphans = new Orphans((pid) => [...this.#generations].some(({ startedPid }) => startedPid === pid))
@@ -76,6 +72,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     if (this.#isStarted) throw new HandoverError('HANDOVER_USAGE', 'start() was called twice')
     this.#isStarted = true
     this.#target = targetOf(this.#target.release)
+    const { directory, logger } = this.#settings
+    this.#memory = directory === undefined ? undefined : Memory.open(directory, logger)
     await this.#open()
     this.#orphans?.adopt()
     await new Promise<void>((resolve, reject) => {
@@ -85,10 +83,46 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       }
       this.once('gaveUp', reject)
       this.once('stopped', () => reject(new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')))
-      const number = ++this.#generationCount
-      for (const { starts } of this.#workers) starts.begin(number)
+      const missing = this.#workers.filter(({ serving }) => serving === undefined)
+      const number = missing.length === 0 ? 0 : ++this.#generationCount
+      for (const { starts } of missing) starts.begin(number)
+      this.#onWorker()
     })
     this.#listeners.settle()
+  }
+
+  /** Takes over what a supervisor that did not end in order has left. */
+  async #resume(memory: Memory): Promise<void> {
+    const context = { generations: this.#generations, listeners: this.#listeners, settings: this.#settings }
+    const { generations, upgrades, lastUpgrade, serving, inForce } = await resume(memory, context, this.#target.running)
+    this.#generationCount = generations
+    this.#upgradeCount = upgrades
+    this.#lastUpgrade = lastUpgrade
+    if (inForce !== undefined) {
+      this.#target = inForce.target
+      this.#count = inForce.workers
+      this.#workers = Array.from({ length: this.#count }, (_, index) => this.#worker(index))
+      for (const { worker, target } of inForce.own) (this.#find(worker) ?? this.#add(worker)).target = target
+    }
+    for (const each of serving) (this.#find(each.worker) ?? this.#add(each.worker)).serves(each)
+    this.#hasResumed = true
+    this.#remember()
+  }
+
+  #remember(): void {
+    if (!this.#hasResumed) return
+    this.#memory?.write({
+      boot: bootId(),
+      generations: this.#generationCount,
+      starts: this.#generations.starts,
+      upgrades: this.#upgradeCount,
+      workers: this.#count,
+      target: this.#target,
+      own: this.#workers.flatMap(({ index: worker, target }) => (target === undefined ? [] : { worker, target })),
+      under: this.#upgrades.records(),
+      lastUpgrade: this.#lastUpgrade,
+      processes: this.#generations.rows(),
+    })
   }
 
   /** The loop of each runtime that serves turns, as far as that can be said: what does not join lives. */
@@ -134,6 +168,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     const trial = await probation
     const result = trial === undefined ? ended : { ...ended, probation: trial }
     if (result.id > (this.#lastUpgrade?.id ?? 0)) this.#lastUpgrade = result
+    this.#remember()
     const { id, outcome, sessions, reasons, pauseMs } = result
     this.#settings.logger[outcome === 'committed' ? 'info' : 'warn'](
       { upgrade: id, outcome, sessions, pauseMs, reasons },
@@ -167,19 +202,14 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
             ? []
             : { generation: serving.number, pid: serving.side.pid, worker: index },
         ),
-      decided: () => this.#undecided()?.decided,
+      decided: () => this.#upgrades.undecided?.decided,
       undo: () => this.#moveTo(() => before, { ...same, probationMs: 0 }),
     })
   }
 
   async status(): Promise<SupervisorStatus> {
     const generations = await Promise.all([...this.#generations].map(generationStatus))
-    const upgrades = [...this.#upgrades].map(({ id, phase, pairs }) => ({
-      id,
-      phase,
-      from: pairs[0]!.predecessor.number,
-      to: pairs[0]!.successor.number,
-    }))
+    const upgrades = this.#upgrades.status()
     return {
       pid: process.pid,
       uptimeMs: nowMs() - this.#startedAtMs,
@@ -206,6 +236,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   async #open(): Promise<void> {
     try {
       this.#listeners.inherit(this.#settings.inherited)
+      if (this.#memory !== undefined) await this.#resume(this.#memory)
+      if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')
       await this.#listeners.open(this.#settings.listen)
       if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')
     } catch (error) {
@@ -231,20 +263,17 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     await Promise.all(ends)
     await this.#orphans?.close()
     this.#listeners.closeAll()
+    this.#memory?.close()
     this.emit('stopped')
   }
 
   #mustBeFree(): void {
-    const undecided = this.#undecided()
+    const { undecided } = this.#upgrades
     if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor is stopping')
     if (undecided !== undefined)
       throw new HandoverError('HANDOVER_BUSY', `upgrade ${undecided.id} is in progress (${undecided.phase})`)
     if (this.#workers.some(({ latest }) => latest === undefined))
       throw new HandoverError('HANDOVER_BUSY', 'no runtime serves yet: start() has not been called')
-  }
-
-  #undecided(): Upgrade | undefined {
-    return [...this.#upgrades].find(({ isDecided }) => !isDecided)
   }
 
   #begin(target: Target, options: UpgradeOptions, haveMadeRoom: ReadonlySet<Worker>): Upgrade {
@@ -277,7 +306,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
           unsettled: unsettled ?? this.#settings.unsettled,
         },
         generations: () => this.#generations,
-        spawn: (worker, role) => this.#spawn({ worker, workers, number }, running, role),
+        spawn: (worker, role) => this.#generations.spawn({ worker, workers, number }, running, role),
         onPhase: (phase) => {
           onPhase?.({ id, phase })
           this.emit('phase', { id, phase })
@@ -306,17 +335,17 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
           } else if (nobodyServed && goOn.has(index)) goOn.get(index)?.()
           else if (serves === 'nobody') worker.crashed(predecessor.hasHandedOver ? successor : predecessor)
         },
-        isKnown: async (generation) => {
-          const has = ({ pairs }: Upgrade) => pairs.some(({ predecessor }) => predecessor === generation)
-          await Promise.all([...this.#upgrades].map((each) => has(each) && each.decided))
-        },
+        isKnown: (generation) => this.#upgrades.isKnown(generation),
       })
     } catch (error) {
       for (const each of goOn.values()) each()
       throw error
     }
-    this.#upgrades.add(upgrade)
+    this.#upgrades.add(upgrade, { id, number, worker: index ?? null, workers, target })
+    this.#remember()
     void upgrade.decided.then(() => {
+      this.#upgrades.decide(upgrade, isCommitted)
+      this.#remember()
       // Those that were to go stay, and had been waiting to be started again.
       for (const [index, each] of goOn) if (!isCommitted && index >= workers) each()
     })
@@ -346,12 +375,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       listeners: this.#listeners,
       isOneOfMany: () => this.#count > 1,
       spawn: (number = ++this.#generationCount) =>
-        this.#spawn({ worker: index, workers: this.#count, number }, this.#targetOf(index).running, 'first'),
-      isJudgedLater: (generation) => {
-        const { pairs = [], departures = [] } = this.#undecided() ?? {}
-        const isPredecessor = pairs.some(({ isDecided, predecessor }) => !isDecided && predecessor === generation)
-        return isPredecessor || departures.some(({ predecessor }) => predecessor === generation)
-      },
+        this.#generations.spawn(
+          { worker: index, workers: this.#count, number },
+          this.#targetOf(index).running,
+          'first',
+        ),
+      isJudgedLater: (generation) => this.#upgrades.judge(generation),
       isOnTrial: ({ number }) => this.#trials.has(number),
       onServing: (generation) => {
         this.emit('serving', { generation: generation.number, pid: generation.side.pid, worker: index })
@@ -366,26 +395,5 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
         else this.#onWorker()
       },
     })
-  }
-
-  #spawn(identity: Omit<Identity, 'start'>, release: Release, role: 'first' | 'successor'): Generation {
-    const generation = new Generation(
-      { ...identity, start: ++this.#startCount },
-      release,
-      role,
-      this.#listeners.passed(),
-    )
-    this.#generations.add(generation)
-    generation.once('exit', () => {
-      this.#generations.delete(generation)
-      if (!generation.joins) endStartedWith(generation.notifySocket)
-    })
-    generation.on('listen', ({ request, ...spec }) => {
-      this.#listeners.provide(generation.start, spec).then(
-        (descriptor) => generation.send('listening', { request, type: spec.type }, [descriptor]),
-        (error) => generation.send('unavailable', { request, reason: messageOf(error) }),
-      )
-    })
-    return generation
   }
 }
