@@ -12,6 +12,7 @@ void BindDescriptors(Napi::Object exports);
 void BindSockets(Napi::Object exports);
 void BindProcesses(Napi::Object exports);
 void BindPrograms(Napi::Object exports);
+void BindRendezvous(Napi::Object exports);
 void BindEpoll(Napi::Object exports);
 void BindWatcher(Napi::Object exports);
 

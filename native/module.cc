@@ -10,6 +10,7 @@ Napi::Object Initialize([[maybe_unused]] Napi::Env env, Napi::Object exports) {
 #ifdef __linux__
   handover::BindDescriptors(exports);
   handover::BindSockets(exports);
+  handover::BindRendezvous(exports);
   handover::BindProcesses(exports);
   handover::BindPrograms(exports);
   handover::BindEpoll(exports);

@@ -1,4 +1,5 @@
 /** `handover run`: the supervisor in the foreground. */
+import { dirname } from 'node:path'
 import { pino } from 'pino'
 import { EXIT, HandoverError, messageOf } from '../errors.js'
 import { Admin, adminSocketPath, Supervisor } from '../supervisor/index.js'
@@ -46,6 +47,7 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
     },
     listen: flags.listen.map(parseListen),
     adoptOrphans: true,
+    directory: dirname(path),
     inherited: manager.sockets,
     ...(manager.store === undefined || flags.keep === undefined ? {} : { listenerStore: listenerStore(manager.store) }),
     ...(manager.store === undefined || flags.keep !== 'sessions' ? {} : { sessionStore: sessionStore(manager.store) }),

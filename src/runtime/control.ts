@@ -3,6 +3,8 @@ import { HandoverError } from '../errors.js'
 import { binding } from '../sys/binding.js'
 import { Link } from '../sys/link.js'
 import { CONTROL, type ControlMessage, type Fields, PROTOCOL_RANGE } from '../wire/messages.js'
+import { Rejoin } from './rejoin.js'
+import { Standing } from './standing.js'
 
 /** The supervisor says on which descriptor the channel is. */
 export const CHANNEL_VARIABLE = 'HANDOVER_CHANNEL'
@@ -13,7 +15,13 @@ export type Told = Extract<
 >
 
 export class Control {
-  readonly #link: Link<typeof CONTROL>
+  #link: Link<typeof CONTROL>
+  readonly #release: string
+  readonly #rejoin: Rejoin | undefined
+  /** Nobody hears what is said before the welcome of a new supervisor: how things stand says it all. */
+  #isHeard = true
+  #isRef = true
+  readonly #standing = new Standing()
   readonly #listens = new Map<number, (answer: number | HandoverError, type?: string) => void>()
   #nextRequest = 1
   #welcomed: ((welcome: Fields<typeof CONTROL, 'welcome'> | HandoverError) => void) | undefined
@@ -21,28 +29,28 @@ export class Control {
   #onTruncated: () => void = () => undefined
   #onLost: (error: HandoverError | undefined) => void = () => undefined
 
-  private constructor(link: Link<typeof CONTROL>) {
-    this.#link = link
+  private constructor(descriptor: number, release: string, rejoin: Rejoin | undefined) {
+    this.#link = new Link(descriptor, CONTROL, 'supervisor')
+    this.#release = release
+    this.#rejoin = rejoin
   }
 
-  /** Says hello on the inherited channel. */
+  /**
+   * Says hello on the inherited channel.
+   * @param rejoin the socket on which the supervisor after this one comes; it is taken over, too.
+   */
   static async connect(
     descriptor: number,
     release: string,
+    rejoin?: number,
   ): Promise<{ control: Control; welcome: Fields<typeof CONTROL, 'welcome'> }> {
     // Programs this one starts must not hold the channel: its end of file tells the supervisor that this process is gone.
     binding().setCloseOnExec(descriptor, true)
-    const control = new Control(new Link(descriptor, CONTROL, 'supervisor'))
+    const later = rejoin === undefined ? undefined : new Rejoin(rejoin, descriptor)
+    const control = new Control(descriptor, release, later)
     const welcome = await new Promise<Fields<typeof CONTROL, 'welcome'>>((resolve, reject) => {
       control.#welcomed = (answer) => (answer instanceof HandoverError ? reject(answer) : resolve(answer))
-      control.#link.start({
-        onMessage: (message) => control.#onMessage(message),
-        onTruncated: () => control.#truncated(),
-        onEnd: (error) => control.#lose(error),
-      })
-      const { pid, versions } = process
-      const can = { groups: true, retires: true }
-      control.#link.send('hello', { protocol: PROTOCOL_RANGE, pid, node: versions.node, release, ...can })
+      control.#greet()
     })
     return { control, welcome }
   }
@@ -58,11 +66,20 @@ export class Control {
     this.#onLost = onLost
   }
 
-  send: Link<typeof CONTROL>['send'] = (kind, fields, descriptors) => this.#link.send(kind, fields, descriptors)
+  send: Link<typeof CONTROL>['send'] = (kind, fields, descriptors) => {
+    this.#standing.say(kind, fields)
+    if (this.#isHeard) this.#link.send(kind, fields, descriptors)
+  }
 
   /** Asks for the listening socket of that name. The caller owns the descriptor. */
-  async listen(fields: Omit<Fields<typeof CONTROL, 'listen'>, 'request'>): Promise<number> {
+  async listen(fields: Fields<typeof CONTROL, 'kept'>): Promise<number> {
     const request = this.#nextRequest++
+    const descriptor = await this.#ask(request, fields)
+    this.#standing.given(fields, descriptor)
+    return descriptor
+  }
+
+  async #ask(request: number, fields: Fields<typeof CONTROL, 'kept'>): Promise<number> {
     const answer = await new Promise<number | HandoverError>((resolve) => {
       this.#listens.set(request, (answer, type) => {
         if (typeof answer !== 'number' || type === fields.type) return resolve(answer)
@@ -83,13 +100,38 @@ export class Control {
 
   /** From now on the channel alone does not keep the process alive. */
   unref(): void {
+    this.#isRef = false
     this.#link.unref()
+  }
+
+  #greet(): void {
+    this.#link.start({
+      onMessage: (message) => this.#onMessage(message),
+      onTruncated: () => this.#truncated(),
+      onEnd: (error) => this.#lose(error),
+    })
+    if (!this.#isRef) this.#link.unref()
+    const { pid, versions } = process
+    const can = { groups: true, retires: true }
+    this.#link.send('hello', { protocol: PROTOCOL_RANGE, pid, node: versions.node, release: this.#release, ...can })
+  }
+
+  /** A supervisor that has not been there is to know what the one before it knew. */
+  #onWelcome(welcome: Fields<typeof CONTROL, 'welcome'>): void {
+    if (this.#isHeard) {
+      this.#standing.welcomed(welcome.generation)
+      this.#welcomed?.(welcome)
+      return
+    }
+    this.#isHeard = true
+    for (const { fields, descriptor } of this.#standing.kept()) this.#link.send('kept', fields, [descriptor])
+    this.#link.send('rejoined', this.#standing.rejoined)
   }
 
   #onMessage(message: ControlMessage): void {
     switch (message.kind) {
       case 'welcome':
-        this.#welcomed?.(message.fields)
+        this.#onWelcome(message.fields)
         return
       case 'listening':
         this.#answer(message.fields.request, message.descriptors[0] as number, message.fields.type)
@@ -97,8 +139,11 @@ export class Control {
       case 'unavailable':
         this.#answer(message.fields.request, new HandoverError('HANDOVER_LISTEN_REFUSED', message.fields.reason))
         return
-      case 'activate':
       case 'transfer':
+        this.#standing.transfers()
+        this.#onTold(message)
+        return
+      case 'activate':
       case 'retire':
       case 'ask':
       case 'group':
@@ -135,7 +180,13 @@ export class Control {
     const lost = error ?? new HandoverError('HANDOVER_CHANNEL_CLOSED', 'the supervisor closed its channel')
     this.#welcomed?.(lost)
     for (const request of [...this.#listens.keys()]) this.#answerLost(request, lost)
-    this.#onLost(error)
+    const wasHeard = this.#isHeard
+    this.#isHeard = false
+    this.#rejoin?.wait((descriptor) => {
+      this.#link = new Link(descriptor, CONTROL, 'supervisor')
+      this.#greet()
+    })
+    if (wasHeard) this.#onLost(error)
   }
 
   #answerLost(request: number, lost: HandoverError): void {

@@ -4,6 +4,7 @@ import { dirname, join as joinPath, resolve } from 'node:path'
 import { HandoverError } from '../errors.js'
 import { binding } from '../sys/binding.js'
 import { CHANNEL_VARIABLE, Control } from './control.js'
+import { REJOIN_VARIABLE } from './rejoin.js'
 import { JoinedRuntime } from './runtime.js'
 import type { Transport } from './transport.js'
 import type { JoinOptions, Runtime } from './types.js'
@@ -16,17 +17,23 @@ export async function joinWith(transport: Transport, options: JoinOptions): Prom
     throw new HandoverError('HANDOVER_USAGE', 'join() was called twice in this process: share the runtime it returned')
   joined = true
   const channel = process.env[CHANNEL_VARIABLE]
+  const rejoin = process.env[REJOIN_VARIABLE]
   // Programs this one starts are not the supervisor's runtimes.
   delete process.env[CHANNEL_VARIABLE]
+  delete process.env[REJOIN_VARIABLE]
   if (channel === undefined) return new JoinedRuntime(undefined, 1, transport, options.logger)
-  if (!/^\d{1,9}$/.test(channel))
-    throw new HandoverError(
-      'HANDOVER_USAGE',
-      `${CHANNEL_VARIABLE} must be a descriptor, not ${JSON.stringify(channel)}`,
-    )
-  releaseListeners(Number(channel))
-  const { control, welcome } = await Control.connect(Number(channel), options.release ?? defaultRelease())
+  releaseListeners(descriptorIn(CHANNEL_VARIABLE, channel))
+  const { control, welcome } = await Control.connect(
+    Number(channel),
+    options.release ?? defaultRelease(),
+    rejoin === undefined ? undefined : descriptorIn(REJOIN_VARIABLE, rejoin),
+  )
   return new JoinedRuntime(control, welcome.generation, transport, options.logger, welcome.worker)
+}
+
+function descriptorIn(name: string, text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text)
+  throw new HandoverError('HANDOVER_USAGE', `${name} must be a descriptor, not ${JSON.stringify(text)}`)
 }
 
 /** The first descriptor after the standard streams: SD_LISTEN_FDS_START. */

@@ -1,12 +1,11 @@
 /** The admin socket: 0600 in a directory of 0700, for the own user and root; survives a stale path. */
-import { chmodSync, closeSync, constants, fstatSync, lstatSync, openSync, rmdirSync, rmSync } from 'node:fs'
+import { chmodSync, rmdirSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import * as v from 'valibot'
 import { HandoverError, messageOf } from '../errors.js'
 import type { Logger } from '../logger.js'
-import { binding } from '../sys/binding.js'
 import {
   type AdminAnswer,
   type AdminRequest,
@@ -16,6 +15,7 @@ import {
   stopSignal,
 } from './admin-protocol.js'
 import { prepareDirectory } from './directory.js'
+import { LockFile } from './lock.js'
 import { POLICIES, UNSETTLED } from './options.js'
 import { mayCommand, peerOf } from './peer.js'
 import type { Supervisor } from './supervisor.js'
@@ -29,7 +29,7 @@ export class Admin {
   readonly #server: net.Server
   readonly #sockets = new Set<net.Socket>()
   readonly #answers = new Set<Promise<void>>()
-  #lock: number | undefined
+  #lock: LockFile | undefined
 
   constructor(supervisor: Supervisor, path: string, logger: Logger) {
     this.#supervisor = supervisor
@@ -42,16 +42,10 @@ export class Admin {
   async open(): Promise<void> {
     const folder = dirname(this.#path)
     prepareDirectory(folder)
-    // The lock, not the path, says whether a supervisor lives: it goes with the process, however that ends.
-    const lockPath = join(folder, LOCK_FILE)
-    // Not followed, not emptied: whoever put a link there before the folder was ours is not to have us write elsewhere.
-    const lock = openLock(lockPath)
-    // A supervisor that is just ending removes the file: a lock on a removed one would keep nobody out.
-    if (!binding().tryLock(lock) || !isSameFile(lock, lockPath)) {
-      closeSync(lock)
+    // The lock, not the path, says whether a supervisor lives.
+    this.#lock = LockFile.take(join(folder, LOCK_FILE))
+    if (this.#lock === undefined)
       throw new HandoverError('HANDOVER_NAME_TAKEN', `a supervisor already answers at ${this.#path}`)
-    }
-    this.#lock = lock
     rmSync(this.#path, { force: true })
     const mask = process.umask(0o177)
     try {
@@ -73,8 +67,7 @@ export class Admin {
     for (const socket of this.#sockets) socket.end()
     await closed
     const folder = dirname(this.#path)
-    rmSync(join(folder, LOCK_FILE), { force: true })
-    closeSync(this.#lock)
+    this.#lock.release()
     this.#lock = undefined
     for (const path of [folder, dirname(folder)]) {
       try {
@@ -157,21 +150,6 @@ const optionsSchema = v.object({
   probationMs: v.exactOptional(v.number()),
   worker: v.exactOptional(v.number()),
 })
-
-function openLock(path: string): number {
-  try {
-    return openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
-  } catch (cause) {
-    throw new HandoverError('HANDOVER_DIRECTORY_UNSAFE', `the lock ${path} cannot be opened: ${messageOf(cause)}`, {
-      cause,
-    })
-  }
-}
-
-function isSameFile(descriptor: number, path: string): boolean {
-  const [ours, there] = [fstatSync(descriptor), lstatSync(path, { throwIfNoEntry: false })]
-  return ours.ino === there?.ino && ours.dev === there.dev
-}
 
 function parse(line: string): AdminRequest {
   let value: unknown

@@ -11,6 +11,7 @@ const SCRUBBED = [
   'LISTEN_FDNAMES',
   'LISTEN_PIDFDID',
   'HANDOVER_CHANNEL',
+  'HANDOVER_REJOIN',
   'NOTIFY_SOCKET',
   'WATCHDOG_PID',
   'WATCHDOG_USEC',
@@ -61,14 +62,16 @@ export function programEnvironment(
     readonly listeners: readonly PassedListener[]
     readonly notifySocket: string | undefined
     readonly hasChannel: boolean
+    readonly hasRejoin?: boolean
   },
 ): NodeJS.ProcessEnv {
-  const { listeners, notifySocket, hasChannel } = given
+  const { listeners, notifySocket, hasChannel, hasRejoin = false } = given
   const names = listeners.map(({ name }) => name).join(':')
   return {
     ...runtimeEnvironment(environment),
     ...(listeners.length === 0 ? {} : { LISTEN_FDS: String(listeners.length), LISTEN_FDNAMES: names }),
     ...(notifySocket === undefined ? {} : { NOTIFY_SOCKET: notifySocket }),
     ...(hasChannel ? { HANDOVER_CHANNEL: String(FIRST_PASSED + listeners.length) } : {}),
+    ...(hasChannel && hasRejoin ? { HANDOVER_REJOIN: String(FIRST_PASSED + listeners.length + 1) } : {}),
   }
 }

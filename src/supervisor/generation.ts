@@ -1,27 +1,30 @@
 /** One process of a release, or a program of several: its channel, what it has said. Knows nothing of the others. */
 import { EventEmitter, once } from 'node:events'
-import { messageOf } from '../errors.js'
-import { binding } from '../sys/binding.js'
 import { closeAll } from '../sys/channel.js'
 import { nowMs } from '../sys/clock.js'
-import { Link } from '../sys/link.js'
-import { CONTROL, type ControlMessage, PROTOCOL_RANGE, PROTOCOL_VERSION } from '../wire/messages.js'
-import { programEnvironment, releaseEnvironment } from './environment.js'
-import { type Notification, NotifySocket } from './notify.js'
+import type { Link } from '../sys/link.js'
+import { type CONTROL, type ControlMessage, PROTOCOL_RANGE, PROTOCOL_VERSION } from '../wire/messages.js'
+import type { Notification, NotifySocket } from './notify.js'
+import type { Origin } from './origin.js'
 import type { GenerationEvents, GenerationState, Identity, Said, Status } from './process-words.js'
-import { Processes } from './processes.js'
+import type { Processes } from './processes.js'
 import { Readiness } from './readiness.js'
-import { describeRelease, type PassedListener, programOf, type Release } from './release.js'
+import { describeRelease, programOf, type Release } from './release.js'
 import type { Side } from './result.js'
-import { programUser } from './user.js'
 
 export class Generation extends EventEmitter<GenerationEvents> {
   readonly number: number
   /** Which of those that serve side by side, from 0. */
   readonly worker: number
+  /** How many of them there were to be when it was started. */
+  readonly workers: number
   readonly start: number
   readonly release: Release
-  readonly startedAtMs = nowMs()
+  /** A supervisor before this one has started it. */
+  readonly isAdopted: boolean
+  startedAtMs = nowMs()
+  /** The NOTIFY_SOCKET it was started with. */
+  readonly notifySocket: string
   state: GenerationState = 'starting'
   /** When its drain is over (nowMs); undefined before it drains. */
   drainUntilMs: number | undefined
@@ -42,7 +45,6 @@ export class Generation extends EventEmitter<GenerationEvents> {
   #notify: NotifySocket | undefined
   #readiness: Readiness | undefined
   readonly #role: 'first' | 'successor'
-  readonly #workers: number
   readonly #answers = new Map<number, (status: Status) => void>()
   #pid: number | undefined
   #hello: Said<'hello'> | undefined
@@ -50,12 +52,12 @@ export class Generation extends EventEmitter<GenerationEvents> {
   #isToldToStop = false
   #states: readonly string[] = []
 
-  /** Throws what this process lacks: descriptors. A program that cannot be started is gone in the next turn. */
+  /** Throws what its origin does. A program that cannot be started is gone in the next turn. */
   constructor(
     { number, worker, workers, start }: Identity,
     release: Release,
     role: 'first' | 'successor',
-    listeners: readonly PassedListener[] = [],
+    origin: Origin,
   ) {
     super()
     // Each request that waits for an answer waits for the end, too; there is no bound of ten to either.
@@ -63,64 +65,30 @@ export class Generation extends EventEmitter<GenerationEvents> {
     this.number = number
     this.worker = worker
     this.start = start
-    this.#workers = workers
+    this.workers = workers
     this.release = release
     this.#role = role
-    const when = release.ready ?? 'auto'
-    let theirs: number | undefined
-    try {
-      if (when === 'auto') {
-        const [ours, other] = binding().socketpair()
-        theirs = other
-        this.#link = new Link(ours, CONTROL, 'runtime')
-      }
-      this.#notify = new NotifySocket((said, sender) => this.#onNotification(said, sender))
-      this.#start(listeners, theirs)
-    } catch (error) {
-      this.#link?.close()
-      this.#notify?.close()
-      throw error
-    } finally {
-      if (theirs !== undefined) binding().close(theirs)
-    }
+    const { processes, link, notify, address, isNew } = origin({
+      onNotification: (said, sender) => this.#onNotification(said, sender),
+      onGone: (ending) => this.#gone(ending),
+    })
+    this.#processes = processes
+    this.#pid = processes?.startedPid
+    this.#link = link
+    this.#notify = notify
+    this.notifySocket = address
     this.#link?.start({
       onMessage: (message) => this.#onMessage(message),
       onEnd: (error) => this.#onChannelEnd(error?.message),
     })
-    if (this.#processes === undefined) return
+    this.isAdopted = !isNew
+    if (processes === undefined || this.isAdopted) return
     this.#readiness = new Readiness({
-      when,
+      when: release.ready ?? 'auto',
       settleMs: release.settleMs,
       family: () => this.#processes?.family() ?? [],
       onReady: () => this.#becomeReady(),
     })
-  }
-
-  #start(listeners: readonly PassedListener[], channel: number | undefined): void {
-    const { program, args } = programOf(this.release)
-    const { user } = this.release
-    const descriptors = listeners.map(({ descriptor }) => descriptor)
-    try {
-      const environment = programEnvironment(
-        { ...process.env, ...releaseEnvironment(this.release) },
-        { listeners, notifySocket: this.#notify?.address, hasChannel: channel !== undefined },
-      )
-      this.#processes = new Processes(
-        {
-          program,
-          args,
-          directory: this.release.cwd,
-          environment,
-          descriptors: channel === undefined ? descriptors : [...descriptors, channel],
-          namesItself: listeners.length > 0,
-          identity: user === undefined ? undefined : programUser(user).identity,
-        },
-        () => this.#gone(undefined),
-      )
-      this.#pid = this.#processes.startedPid
-    } catch (error) {
-      setImmediate(() => this.#gone(`could not be started: ${program} in ${this.release.cwd}: ${messageOf(error)}`))
-    }
   }
 
   get side(): Side {
@@ -191,9 +159,9 @@ export class Generation extends EventEmitter<GenerationEvents> {
     return this.#processes?.startedPid
   }
 
-  /** The NOTIFY_SOCKET it was started with. */
-  get notifySocket(): string {
-    return this.#notify?.address ?? ''
+  /** Of the same process: with its number it names it for good. */
+  get startTime(): string | undefined {
+    return this.#processes?.startTime
   }
 
   /** All its processes that live. */
@@ -322,6 +290,12 @@ export class Generation extends EventEmitter<GenerationEvents> {
         this.lastStatus = message.fields
         this.#answers.get(message.fields.request)?.(message.fields)
         return
+      case 'kept':
+        if (!this.emit('kept', message.fields, message.descriptors[0] as number)) closeAll(message.descriptors)
+        return
+      case 'rejoined':
+        this.#rejoin(message.fields)
+        return
     }
   }
 
@@ -345,8 +319,16 @@ export class Generation extends EventEmitter<GenerationEvents> {
       protocol: Math.min(max, PROTOCOL_VERSION),
       generation: this.number,
       role: this.#role,
-      ...(this.#workers === 1 ? {} : { worker: { index: this.worker, count: this.#workers } }),
+      ...(this.workers === 1 ? {} : { worker: { index: this.worker, count: this.workers } }),
     })
+  }
+
+  /** It has had another supervisor until now. */
+  #rejoin(said: Said<'rejoined'>): void {
+    if (!this.isAdopted || this.state !== 'starting') return
+    this.state = ({ waiting: 'ready', serving: 'serving', draining: 'draining' } as const)[said.phase]
+    this.#states = said.states.map(({ name }) => name)
+    this.emit('rejoined', said)
   }
 
   /**

@@ -97,7 +97,7 @@ export class Listeners {
       try {
         const inherited = this.#fixed.get(spec.name)
         if (inherited !== undefined) throw new Error(`listener "${spec.name}" is passed to this process already`)
-        const listener = (await this.#formerOf(spec)) ?? (await this.#make(spec))
+        const listener = (await this.#formerOf(spec)) ?? (await this.#servedAt(spec)) ?? (await this.#make(spec))
         this.#fixed.set(spec.name, listener)
         listener.port = boundPort(listener) ?? spec.port
       } catch (cause) {
@@ -163,6 +163,35 @@ export class Listeners {
       throw new Error(`listener "${spec.name}": the process is gone that asked for it`)
     }
     return take(listener)
+  }
+
+  /**
+   * A process that another supervisor has started gives back what it serves on: as if it had been provided here.
+   * @param descriptor taken over: another of the same socket may be here already, from a socket unit or a store.
+   */
+  reclaim(start: number, spec: ListenerSpec, descriptor: number): void {
+    let cookie: string
+    try {
+      cookie = binding().socketCookie(descriptor).toString()
+    } catch {
+      // It is no socket, and nothing that could be served on.
+      binding().close(descriptor)
+      return
+    }
+    const claims = this.#claims.get(start) ?? new Map<string, Claim>()
+    this.#claims.set(start, claims)
+    const same = [...this.#all()].find((each) => each.cookie === cookie)
+    if (same !== undefined) {
+      binding().close(descriptor)
+      if (this.#former.delete(same)) same.spec = spec
+      claims.set(spec.name, { listener: same, spec })
+      return
+    }
+    const bound = boundFrom(spec.name, descriptor)
+    // A unix listener whose path somebody has removed is still served on by who has connected, and has no path here.
+    const listener = listenerOf({ descriptor, path: bound?.path, spec }, bound?.port ?? 0)
+    this.#store?.keep(spec.name, descriptor)
+    claims.set(spec.name, { listener, spec })
   }
 
   /** The process serves as that worker: what neither it nor another asked for is closed. */
@@ -249,6 +278,15 @@ export class Listeners {
 
   async #formerWhere(is: (former: Listener) => Promise<boolean>): Promise<Listener | undefined> {
     for (const former of this.#former) if (await is(former)) return former
+    return undefined
+  }
+
+  /** What an adopted process serves on at that address; what it asked for need not say the address. */
+  async #servedAt(spec: ListenerSpec): Promise<Listener | undefined> {
+    for (const listener of this.#all()) {
+      const bound = listener.spec.name === spec.name ? boundFrom(spec.name, listener.descriptor) : undefined
+      if (bound !== undefined && (await isAsked(bound, spec))) return listener
+    }
     return undefined
   }
 

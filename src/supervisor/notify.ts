@@ -59,18 +59,17 @@ function printable(text: string | undefined): string | undefined {
   return text?.replace(/\p{C}/gu, '').slice(0, MAX_STATUS)
 }
 
+/** A new one, which none can guess. */
+export const notifyAddress = (): string => `@handover/${randomUUID()}`
+
 export class NotifySocket {
-  /** As NOTIFY_SOCKET has it. */
-  readonly address: string
   readonly #fd: number
   readonly #watcher: Watcher
   #open = true
 
   /** @param onMessage in the order they came, with the process that sent it; undefined when that is outside our PID namespace. */
-  constructor(onMessage: (notification: Notification, sender: number | undefined) => void) {
-    const name = `handover/${randomUUID()}`
-    this.address = `@${name}`
-    this.#fd = binding().bindNotify(name)
+  constructor(address: string, onMessage: (notification: Notification, sender: number | undefined) => void) {
+    this.#fd = binding().bindNotify(address.slice(1))
     this.#watcher = binding().watch(this.#fd, () => this.#receive(onMessage))
     this.#watcher.start(POLLIN)
   }

@@ -65,6 +65,11 @@ export interface SupervisorOptions {
   readonly listenerStore?: ListenerStore
   /** Keeps what the runtimes serve from `stop()` to the next supervisor's start. Default: it ends with them. */
   readonly sessionStore?: SessionStore
+  /**
+   * A private folder (mode 0700, made when it is not there) in which a supervisor that comes after this one's death finds its processes
+   * and takes them over: docs/adoption.md. `handover run` has that of its admin socket. Default none: nobody finds them.
+   */
+  readonly directory?: string
   readonly logger?: Logger
 }
 
@@ -77,10 +82,11 @@ export interface UpgradeOptions extends Pick<SupervisorOptions, 'policy' | 'unse
 }
 
 export type Settings = Required<
-  Omit<SupervisorOptions, 'logger' | 'listen' | 'listenerStore' | 'sessionStore' | 'health'>
+  Omit<SupervisorOptions, 'logger' | 'listen' | 'listenerStore' | 'sessionStore' | 'health' | 'directory'>
 > & {
   readonly sessionStore: SessionStore | undefined
   readonly health: HealthCheck | undefined
+  readonly directory: string | undefined
   readonly logger: Logger
   readonly listen: readonly ListenerSpec[]
 }
@@ -171,6 +177,7 @@ export function settingsOf(options: SupervisorOptions): Settings {
     adoptOrphans: options.adoptOrphans ?? false,
     inherited: options.inherited ?? [],
     sessionStore: options.sessionStore,
+    directory: options.directory,
     logger: options.logger ?? silent,
   }
 }

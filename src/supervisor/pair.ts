@@ -322,8 +322,7 @@ export class Pair {
 
   /** There is nobody to take over from. */
   async #activate(): Promise<void> {
-    const { keeper, settings } = this.#context
-    const { successor } = this
+    const { keeper, settings, successor } = this.#context
     const checkMs = settings.checkMs + (keeper === undefined ? 0 : this.#copyLimitMs + this.#freezeLimitMs)
     activate(successor, keeper, settings)
     await this.#facts.until(checkMs, () => this.#facts.active !== undefined || !successor.alive)

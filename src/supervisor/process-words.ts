@@ -20,6 +20,9 @@ export interface GenerationEvents {
   unpacked: [Said<'unpacked'>]
   /** Of a keeper: a bag. The descriptor is the listener's. */
   packed: [Said<'packed'>, number]
+  /** A listening socket that it serves on, for whoever owns the descriptor from here on. */
+  kept: [Said<'kept'>, number]
+  rejoined: [Said<'rejoined'>]
   /** The process has exited; always the last event. */
   exit: []
 }

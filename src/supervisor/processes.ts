@@ -4,8 +4,8 @@
  */
 import { constants } from 'node:os'
 import { binding, POLLIN, type Watcher } from '../sys/binding.js'
-import { descendsFrom, familyOf, processRow } from '../sys/process-tree.js'
-import { Program, type ProgramOptions } from '../sys/program.js'
+import { belongsTo, familyOf } from '../sys/process-tree.js'
+import type { Leader } from '../sys/program.js'
 
 interface Main {
   readonly pid: number
@@ -15,22 +15,28 @@ interface Main {
 }
 
 export class Processes {
-  readonly #program: Program
+  readonly #program: Leader
   readonly #onEnd: () => void
   #main: Main | undefined
 
   /**
    * Throws the system's error.
+   * @param lead starts the program, or finds it.
    * @param onEnd all is over but for `bury`, which must follow.
    */
-  constructor(options: ProgramOptions, onEnd: () => void) {
+  constructor(lead: (onExit: () => void) => Leader, onEnd: () => void) {
     this.#onEnd = onEnd
-    this.#program = new Program(options, () => this.#onProgramExit())
+    this.#program = lead(() => this.#onProgramExit())
   }
 
   /** Of the process that was started. */
   get startedPid(): number {
     return this.#program.pid
+  }
+
+  /** Of the process that was started. */
+  get startTime(): string {
+    return this.#program.startTime
   }
 
   get pid(): number {
@@ -49,12 +55,7 @@ export class Processes {
 
   /** True of the program, of its descendants, and of who runs in its session; false of a process that has ended. */
   holds(pid: number): boolean {
-    const { pid: started } = this.#program
-    try {
-      return pid === started || processRow(pid).session === started || descendsFrom(pid, started)
-    } catch {
-      return false
-    }
+    return belongsTo(pid, this.#program.pid)
   }
 
   /** All that live. */

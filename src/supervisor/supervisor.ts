@@ -1,29 +1,35 @@
 /** Keeps one release serving, by one process or several: starts it, starts again what crashes, upgrades it, stops it. */
 import { EventEmitter } from 'node:events'
-import { HandoverError, messageOf } from '../errors.js'
+import { HandoverError } from '../errors.js'
 import { nowMs } from '../sys/clock.js'
-import { Generation } from './generation.js'
+import { Generations } from './generations.js'
 import { keeperRelease } from './keeper.js'
 import { KeptSessions } from './kept-sessions.js'
 import { Listeners } from './listeners.js'
+import { Memory } from './memory.js'
 import { checkSettings, type Settings, type SupervisorOptions, settingsOf, type UpgradeOptions } from './options.js'
-import { endStartedWith, Orphans } from './orphans.js'
-import type { Identity } from './process-words.js'
+import { Orphans } from './orphans.js'
+import { bootId } from './record.js'
 import { checkRelease, describeRelease, nextRelease, type Release, type Target, targetOf } from './release.js'
 import type { ProbationResult, UpgradeResult } from './result.js'
+import { resume } from './resume.js'
 import { generationStatus, type SupervisorStatus } from './status.js'
 import type { SupervisorEvents } from './supervisor-events.js'
 import { Trials } from './trials.js'
 import { Upgrade } from './upgrade.js'
+import { Upgrades } from './upgrades.js'
 import { candidateOf, Worker } from './worker.js'
 
 export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #settings: Settings
   readonly #listeners: Listeners
   readonly #startedAtMs = nowMs()
-  readonly #generations = new Set<Generation>()
-  /** Not ended: at most one before its commit, and any number that drain, the oldest first. */
-  readonly #upgrades = new Set<Upgrade>()
+  readonly #generations: Generations
+  readonly #upgrades = new Upgrades()
+  /** For a supervisor that comes after this one's death; undefined where none is to. */
+  #memory: Memory | undefined
+  /** Until then the record is that of the supervisor before. */
+  #hasResumed = false
   /** Undefined when this process is not only a supervisor. */
   readonly #orphans: Orphans | undefined
   /** In the order of their index. More than `#count` when some could not go. */
@@ -35,7 +41,6 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #kept: KeptSessions
   #isStarted = false
   #generationCount = 0
-  #startCount = 0
   #upgradeCount = 0
   #lastUpgrade: UpgradeResult | null = null
   #stopping: Promise<void> | undefined
@@ -48,11 +53,16 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     checkRelease(options.release)
     this.#settings = settingsOf(options)
     this.#listeners = new Listeners(options.listenerStore)
+    this.#generations = new Generations({
+      listeners: this.#listeners,
+      rendezvous: () => this.#memory?.rendezvous,
+      onChange: () => this.#remember(),
+    })
     this.#target = { release: options.release, running: options.release }
     if (this.#settings.adoptOrphans)
       this.#orphans = new Orphans((pid) => [...this.#generations].some(({ startedPid }) => startedPid === pid))
     this.#kept = new KeptSessions(this.#settings, (worker, number) =>
-      this.#spawn({ worker, workers: 1, number }, keeperRelease(this.#target.release), 'successor', []),
+      this.#generations.spawnKeeper({ worker, workers: 1, number }, keeperRelease(this.#target.release)),
     )
     this.#count = this.#settings.workers
     this.#workers = Array.from({ length: this.#count }, (_, index) => this.#worker(index))
@@ -67,6 +77,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     if (this.#isStarted) throw new HandoverError('HANDOVER_USAGE', 'start() was called twice')
     this.#isStarted = true
     this.#target = targetOf(this.#target.release)
+    const { directory, logger } = this.#settings
+    this.#memory = directory === undefined ? undefined : Memory.open(directory, logger)
     await this.#open()
     this.#orphans?.adopt()
     await this.#kept.restore(this.#workers)
@@ -77,21 +89,52 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       }
       this.once('gaveUp', reject)
       this.once('stopped', () => reject(new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')))
-      const number = ++this.#generationCount
-      for (const { starts } of this.#workers) starts.begin(number)
+      const missing = this.#workers.filter(({ serving }) => serving === undefined)
+      const number = missing.length === 0 ? 0 : ++this.#generationCount
+      for (const { starts } of missing) starts.begin(number)
+      this.#onWorker()
     })
     await Promise.all(this.#workers.map(({ starts }) => starts.releaseKeeper()))
     this.#listeners.settle()
   }
 
+  /** Takes over what a supervisor that did not end in order has left. */
+  async #resume(memory: Memory): Promise<void> {
+    const context = { generations: this.#generations, listeners: this.#listeners, settings: this.#settings }
+    const { generations, upgrades, lastUpgrade, serving, inForce } = await resume(memory, context, this.#target.running)
+    this.#generationCount = generations
+    this.#upgradeCount = upgrades
+    this.#lastUpgrade = lastUpgrade
+    if (inForce !== undefined) {
+      this.#target = inForce.target
+      this.#count = inForce.workers
+      this.#workers = Array.from({ length: this.#count }, (_, index) => this.#worker(index))
+      for (const { worker, target } of inForce.own) (this.#find(worker) ?? this.#add(worker)).target = target
+    }
+    for (const each of serving) (this.#find(each.worker) ?? this.#add(each.worker)).serves(each)
+    this.#hasResumed = true
+    this.#remember()
+  }
+
+  #remember(): void {
+    if (!this.#hasResumed) return
+    this.#memory?.write({
+      boot: bootId(),
+      generations: this.#generationCount,
+      starts: this.#generations.starts,
+      upgrades: this.#upgradeCount,
+      workers: this.#count,
+      target: this.#target,
+      own: this.#workers.flatMap(({ index: worker, target }) => (target === undefined ? [] : { worker, target })),
+      under: this.#upgrades.records(),
+      lastUpgrade: this.#lastUpgrade,
+      processes: this.#generations.rows(),
+    })
+  }
+
   /** The loop of each runtime that serves turns, as far as that can be said: what does not join lives. */
   async answers(withinMs: number): Promise<boolean> {
-    const answers = this.#workers.map(async ({ serving }) => {
-      if (serving?.joins !== true || (await serving.ask(withinMs)) !== undefined) return true
-      // It has ended, or serves no more, since it was asked.
-      return !serving.alive || serving.state !== 'serving'
-    })
-    return (await Promise.all(answers)).every((answer) => answer)
+    return (await Promise.all(this.#workers.map((worker) => worker.answers(withinMs)))).every((answer) => answer)
   }
 
   /**
@@ -127,6 +170,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     const trial = await probation
     const result = trial === undefined ? ended : { ...ended, probation: trial }
     if (result.id > (this.#lastUpgrade?.id ?? 0)) this.#lastUpgrade = result
+    this.#remember()
     const { id, outcome, sessions, reasons, pauseMs } = result
     this.#settings.logger[outcome === 'committed' ? 'info' : 'warn'](
       { upgrade: id, outcome, sessions, pauseMs, reasons },
@@ -160,19 +204,14 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
             ? []
             : { generation: serving.number, pid: serving.side.pid, worker: index },
         ),
-      decided: () => this.#undecided()?.decided,
+      decided: () => this.#upgrades.undecided?.decided,
       undo: () => this.#moveTo(() => before, { ...same, probationMs: 0 }),
     })
   }
 
   async status(): Promise<SupervisorStatus> {
     const generations = await Promise.all([...this.#generations].map(generationStatus))
-    const upgrades = [...this.#upgrades].map(({ id, phase, pairs }) => ({
-      id,
-      phase,
-      from: pairs[0]!.predecessor.number,
-      to: pairs[0]!.successor.number,
-    }))
+    const upgrades = this.#upgrades.status()
     return {
       pid: process.pid,
       uptimeMs: nowMs() - this.#startedAtMs,
@@ -199,6 +238,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   async #open(): Promise<void> {
     try {
       this.#listeners.inherit(this.#settings.inherited)
+      if (this.#memory !== undefined) await this.#resume(this.#memory)
+      if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')
       await this.#listeners.open(this.#settings.listen)
       if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')
     } catch (error) {
@@ -213,35 +254,26 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     for (const { starts } of this.#workers) starts.stop()
     this.#settings.logger.info({}, 'stopping')
     const { drainMs } = this.#settings
-    const ended = new Set<Generation>()
-    const ends: Promise<void>[] = []
-    for (const upgrade of this.#upgrades) {
-      for (const { isDecided, predecessor, successor } of upgrade.pairs) ended.add(isDecided ? predecessor : successor)
-      for (const { predecessor } of upgrade.departures) ended.add(predecessor)
-      ends.push(upgrade.stop(drainMs))
-    }
+    const { processes, decided, ended } = this.#upgrades.stop(drainMs)
     if (this.#settings.sessionStore !== undefined) {
-      await Promise.all([...this.#upgrades].map((upgrade) => upgrade.decided))
+      await decided
       await this.#kept.keep(this.#workers)
     }
-    for (const generation of this.#generations) if (!ended.has(generation)) ends.push(generation.stop(drainMs))
-    await Promise.all(ends)
+    const others = [...this.#generations].filter((generation) => !processes.has(generation))
+    await Promise.all([ended, ...others.map((generation) => generation.stop(drainMs))])
     await this.#orphans?.close()
     this.#listeners.closeAll()
+    this.#memory?.close()
     this.emit('stopped')
   }
 
   #mustBeFree(): void {
-    const undecided = this.#undecided()
+    const { undecided } = this.#upgrades
     if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor is stopping')
     if (undecided !== undefined)
       throw new HandoverError('HANDOVER_BUSY', `upgrade ${undecided.id} is in progress (${undecided.phase})`)
     if (this.#workers.some(({ latest }) => latest === undefined))
       throw new HandoverError('HANDOVER_BUSY', 'no runtime serves yet: start() has not been called')
-  }
-
-  #undecided(): Upgrade | undefined {
-    return [...this.#upgrades].find(({ isDecided }) => !isDecided)
   }
 
   #begin(target: Target, options: UpgradeOptions, haveMadeRoom: ReadonlySet<Worker>): Upgrade {
@@ -274,7 +306,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
           unsettled: unsettled ?? this.#settings.unsettled,
         },
         generations: () => this.#generations,
-        spawn: (worker, role) => this.#spawn({ worker, workers, number }, running, role),
+        spawn: (worker, role) => this.#generations.spawn({ worker, workers, number }, running, role),
         onPhase: (phase) => {
           onPhase?.({ id, phase })
           this.emit('phase', { id, phase })
@@ -303,17 +335,17 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
           } else if (nobodyServed && goOn.has(index)) goOn.get(index)?.()
           else if (serves === 'nobody') worker.crashed(predecessor.hasHandedOver ? successor : predecessor)
         },
-        isKnown: async (generation) => {
-          const has = ({ pairs }: Upgrade) => pairs.some(({ predecessor }) => predecessor === generation)
-          await Promise.all([...this.#upgrades].map((each) => has(each) && each.decided))
-        },
+        isKnown: (generation) => this.#upgrades.isKnown(generation),
       })
     } catch (error) {
       for (const each of goOn.values()) each()
       throw error
     }
-    this.#upgrades.add(upgrade)
+    this.#upgrades.add(upgrade, { id, number, worker: index ?? null, workers, target })
+    this.#remember()
     void upgrade.decided.then(() => {
+      this.#upgrades.decide(upgrade, isCommitted)
+      this.#remember()
       // Those that were to go stay, and had been waiting to be started again.
       for (const [index, each] of goOn) if (!isCommitted && index >= workers) each()
     })
@@ -343,12 +375,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       listeners: this.#listeners,
       isOneOfMany: () => this.#count > 1,
       spawn: (number = ++this.#generationCount) =>
-        this.#spawn({ worker: index, workers: this.#count, number }, this.#targetOf(index).running, 'first'),
-      isJudgedLater: (generation) => {
-        const { pairs = [], departures = [] } = this.#undecided() ?? {}
-        const isPredecessor = pairs.some(({ isDecided, predecessor }) => !isDecided && predecessor === generation)
-        return isPredecessor || departures.some(({ predecessor }) => predecessor === generation)
-      },
+        this.#generations.spawn(
+          { worker: index, workers: this.#count, number },
+          this.#targetOf(index).running,
+          'first',
+        ),
+      isJudgedLater: (generation) => this.#upgrades.judge(generation),
       isOnTrial: ({ number }) => this.#trials.has(number),
       onServing: (generation) => {
         this.emit('serving', { generation: generation.number, pid: generation.side.pid, worker: index })
@@ -363,26 +395,5 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
         else this.#onWorker()
       },
     })
-  }
-
-  #spawn(
-    identity: Omit<Identity, 'start'>,
-    release: Release,
-    role: 'first' | 'successor',
-    passed = this.#listeners.passed(),
-  ): Generation {
-    const generation = new Generation({ ...identity, start: ++this.#startCount }, release, role, passed)
-    this.#generations.add(generation)
-    generation.once('exit', () => {
-      this.#generations.delete(generation)
-      if (!generation.joins) endStartedWith(generation.notifySocket)
-    })
-    generation.on('listen', ({ request, ...spec }) => {
-      this.#listeners.provide(generation.start, spec).then(
-        (descriptor) => generation.send('listening', { request, type: spec.type }, [descriptor]),
-        (error) => generation.send('unavailable', { request, reason: messageOf(error) }),
-      )
-    })
-    return generation
   }
 }

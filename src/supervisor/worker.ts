@@ -73,6 +73,14 @@ export class Worker {
     return this.#hasGivenUp
   }
 
+  /** False when it serves, and does not answer in time. */
+  async answers(withinMs: number): Promise<boolean> {
+    const serving = this.#serving
+    if (serving?.joins !== true || (await serving.ask(withinMs)) !== undefined) return true
+    // It has ended, or serves no more, since it was asked.
+    return !serving.alive || serving.state !== 'serving'
+  }
+
   serves(generation: Generation): void {
     void this.starts.releaseKeeper()
     this.#serving = generation

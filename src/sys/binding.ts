@@ -81,6 +81,17 @@ export interface Binding {
   /** SO_REUSEADDR: two UDP sockets share an address only while both have it. */
   reuseAddress(fd: number): boolean
   setReuseAddress(fd: number, on: boolean): void
+  /**
+   * A SEQPACKET socket bound to a path, which gets the mode 0600, and not listening: non-blocking, CLOEXEC. Whatever is at the path
+   * already is EADDRINUSE, 108 bytes are ENAMETOOLONG.
+   */
+  bindPacket(path: string): number
+  /** listen(2), also on a socket another process has bound: who connects to it sees the credentials of this one. */
+  listen(fd: number, backlog: number): void
+  /** Non-blocking, CLOEXEC; `undefined` when nobody waits. */
+  accept(fd: number): number | undefined
+  /** To what `bindPacket` has bound: ECONNREFUSED when nobody listens, EAGAIN when too many wait. Non-blocking, CLOEXEC. */
+  connectPacket(path: string): number
   /** A datagram socket under an abstract name (at most 107 bytes): non-blocking, CLOEXEC, and the kernel names each sender. */
   bindNotify(name: string): number
   /**

@@ -3,20 +3,26 @@ import { readdirSync, readFileSync } from 'node:fs'
 
 const MAX_GENERATIONS = 64
 
+/** Of the fields behind the name: the 22nd of proc(5). */
+const START_TIME = 19
+
 export interface ProcessRow {
   readonly pid: number
   /** One letter: 'R', 'S', 'Z' … */
   readonly state: string
   readonly parent: number
   readonly session: number
+  /** In ticks since the machine has booted, in decimal: with its number it names a process, since numbers are used again. */
+  readonly startTime: string
 }
 
 /** Throws ENOENT when there is no such process. */
 export function processRow(pid: number): ProcessRow {
   // The name, in parentheses, may hold anything; after it come state, parent, group and session.
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-  const [state = '', parent, , session] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return { pid, state, parent: Number(parent), session: Number(session) }
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const [state = '', parent, , session] = fields
+  return { pid, state, parent: Number(parent), session: Number(session), startTime: fields[START_TIME] ?? '' }
 }
 
 /** All processes there are, as far as they can be seen. Throws the system's error: no descriptor to look with. */
@@ -44,6 +50,15 @@ export function descendsFrom(pid: number, ancestor: number | undefined): boolean
     if (current === ancestor) return true
   }
   return false
+}
+
+/** That process, a descendant of it, or who runs in its session; false of one that has ended. */
+export function belongsTo(pid: number, leader: number): boolean {
+  try {
+    return pid === leader || processRow(pid).session === leader || descendsFrom(pid, leader)
+  } catch {
+    return false
+  }
 }
 
 /** Who runs in the session of `leader`, or descends from it; the leader, too. Those that have ended are left out. */

@@ -2,7 +2,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { constants } from 'node:os'
 import { binding, POLLIN, type Watcher } from './binding.js'
-import { allProcesses, type ProcessRow } from './process-tree.js'
+import { allProcesses, type ProcessRow, processRow } from './process-tree.js'
 
 /** Rounds after which those who only fork to get away are left alone. */
 const SWEEPS = 10
@@ -20,13 +20,29 @@ export interface ProgramOptions {
   readonly identity?: readonly number[] | undefined
 }
 
+/** The process that all others of a program descend from, or did. */
+export interface Leader {
+  readonly pid: number
+  /** See ProcessRow. */
+  readonly startTime: string
+  /** Stays this object's. */
+  readonly pidfd: number
+  /** The kernel's word. */
+  readonly hasExited: boolean
+  /** SIGKILL to all that runs in its session: what it has started and not sent away. */
+  sweep(): void
+  /** How it ended, in words. Its number is free afterwards. Only once it has ended. */
+  reap(): string
+}
+
 const SIGNAL_NAMES = new Map(Object.entries(constants.signals).map(([name, number]) => [number as number, name]))
 
-export class Program {
+export class Program implements Leader {
   readonly pid: number
   readonly #pidfd: number
   readonly #watcher: Watcher
   #isReaped = false
+  #startTime: string | undefined
 
   /**
    * Its standard input is empty, its output goes where this process' does. Throws the system's error.
@@ -62,44 +78,54 @@ export class Program {
     this.#watcher.start(POLLIN)
   }
 
-  /** Stays this object's. */
+  /** It keeps its number until it is reaped. */
+  get startTime(): string {
+    this.#startTime ??= processRow(this.pid).startTime
+    return this.#startTime
+  }
+
   get pidfd(): number {
     return this.#pidfd
   }
 
-  /** The kernel's word. */
   get hasExited(): boolean {
     return this.#isReaped || binding().poll([this.#pidfd], [POLLIN], 0)[0] !== 0
   }
 
-  /** SIGKILL to all that runs in its session: what it has started and not sent away. */
   sweep(): void {
-    if (this.#isReaped) return
-    signalAll(-this.pid)
-    // Who has left the group has not left the session. Each round finds those whom the last one's were just starting.
-    for (let round = 0; round < SWEEPS; round++) {
-      let left: ProcessRow[]
-      try {
-        left = allProcesses().filter(({ session, state }) => session === this.pid && state !== 'Z')
-      } catch {
-        // No descriptor to look with: the group has gone at least.
-        return
-      }
-      if (left.length === 0) return
-      for (const { pid } of left) signalAll(pid)
-    }
+    if (!this.#isReaped) sweepSession(this.pid)
   }
 
-  /** How it ended, in words. Its number is free afterwards. Only once it has ended. */
   reap(): string {
     const exit = binding().pidfdWait(this.#pidfd)
     this.#isReaped = true
     this.#watcher.close()
     binding().close(this.#pidfd)
-    if (exit === undefined) return 'has ended'
-    return exit.signal === null
-      ? `exited with code ${exit.code}`
-      : `was killed by ${SIGNAL_NAMES.get(exit.signal) ?? `signal ${exit.signal}`}`
+    return exit === undefined ? 'has ended' : endingOf(exit)
+  }
+}
+
+/** How a process ended, in words. */
+export function endingOf({ code, signal }: { code: number | null; signal: number | null }): string {
+  return signal === null
+    ? `exited with code ${code}`
+    : `was killed by ${SIGNAL_NAMES.get(signal) ?? `signal ${signal}`}`
+}
+
+/** SIGKILL to all that runs in the session of that process, whose number is its own yet. */
+export function sweepSession(leader: number): void {
+  signalAll(-leader)
+  // Who has left the group has not left the session. Each round finds those whom the last one's were just starting.
+  for (let round = 0; round < SWEEPS; round++) {
+    let left: ProcessRow[]
+    try {
+      left = allProcesses().filter(({ session, state }) => session === leader && state !== 'Z')
+    } catch {
+      // No descriptor to look with: the group has gone at least.
+      return
+    }
+    if (left.length === 0) return
+    for (const { pid } of left) signalAll(pid)
   }
 }
 

@@ -56,6 +56,27 @@ const port = v.pipe(count, v.maxValue(65535))
 /** A listening socket as its runtime sees it: the kernel's cookie, and the port it is bound to. */
 const listener = v.object({ name, cookie: v.pipe(v.string(), v.regex(/^\d{1,20}$/)), port })
 
+/** What a listening socket is asked for by, and given back with. */
+const listening = {
+  name,
+  host: v.nullable(name),
+  port,
+  backlog: count,
+  type: v.optional(socketType),
+  path: v.optional(socketPath),
+  mode: v.optional(fileMode),
+  ipv6Only: v.optional(v.boolean()),
+  reuseAddr: v.optional(v.boolean()),
+  reusePort: v.optional(v.boolean()),
+}
+const drained = {
+  drained: count,
+  dropped: count,
+  reasons: v.array(reason),
+  followed: v.optional(followed),
+  forced: v.optional(v.array(reason)),
+}
+
 /** Between the supervisor and each runtime, for as long as both live. */
 export const CONTROL = {
   hello: {
@@ -83,19 +104,7 @@ export const CONTROL = {
   listen: {
     from: 'runtime',
     descriptors: 0,
-    fields: v.object({
-      request,
-      name,
-      host: v.nullable(name),
-      port,
-      backlog: count,
-      type: v.optional(socketType),
-      path: v.optional(socketPath),
-      mode: v.optional(fileMode),
-      ipv6Only: v.optional(v.boolean()),
-      reuseAddr: v.optional(v.boolean()),
-      reusePort: v.optional(v.boolean()),
-    }),
+    fields: v.object({ request, ...listening }),
   },
   listening: { from: 'supervisor', descriptors: 1, fields: v.object({ request, type: v.optional(socketType) }) },
   unavailable: { from: 'supervisor', descriptors: 0, fields: v.object({ request, reason: text }) },
@@ -182,13 +191,7 @@ export const CONTROL = {
   drained: {
     from: 'runtime',
     descriptors: 0,
-    fields: v.object({
-      drained: count,
-      dropped: count,
-      reasons: v.array(reason),
-      followed: v.optional(followed),
-      forced: v.optional(v.array(reason)),
-    }),
+    fields: v.object(drained),
   },
   /** To a keeper: what a supervisor before had kept, a bag at a time. After the last it answers `unpacked`. */
   unpack: { from: 'supervisor', descriptors: 1, fields: v.object({ last: v.boolean() }) },
@@ -210,6 +213,24 @@ export const CONTROL = {
       unregistered: count,
       followed: v.optional(count),
       following: v.optional(v.boolean()),
+    }),
+  },
+  /** To a supervisor that has come after the one that gave it: a listening socket, with what it was asked for by. */
+  kept: { from: 'runtime', descriptors: 1, fields: v.object(listening) },
+  /**
+   * Behind those, once: how things stand. `transfers`: a transfer of sockets and state is under way, and what becomes of it is still
+   * to be said. `drained`: as it was said, or would have been.
+   */
+  rejoined: {
+    from: 'runtime',
+    descriptors: 0,
+    fields: v.object({
+      generation: version,
+      phase: v.picklist(['waiting', 'serving', 'draining']),
+      transfers: v.boolean(),
+      states: v.array(readable),
+      listeners: v.array(listener),
+      drained: v.optional(v.object(drained)),
     }),
   },
 } as const satisfies MessageTable

@@ -26,6 +26,8 @@ export interface SupervisorOptions {
   readonly env?: NodeJS.ProcessEnv
   /** The Node that runs the supervisor itself. */
   readonly node?: string
+  /** In the place of this one, which has ended: of the same name, with the same environment. */
+  readonly after?: TestSupervisor
 }
 
 export interface TestSupervisor {
@@ -50,16 +52,18 @@ export interface TestSupervisor {
 export const READY = /^ready release=(\S+) generation=(\d+) pid=(\d+) port=(\d+)/
 
 export function startSupervisor(t: Teardown, options: SupervisorOptions): TestSupervisor {
-  const name = options.name ?? 'test'
-  const directory = mkdtempSync(join(tmpdir(), 'handover-test-'))
+  const { after } = options
+  const name = after?.name ?? options.name ?? 'test'
+  const directory = after?.directory ?? mkdtempSync(join(tmpdir(), 'handover-test-'))
   const mark = randomUUID()
-  const env = { ...options.env, XDG_RUNTIME_DIR: directory, HANDOVER_TEST_MARK: mark }
-  const processes = (): ProcessFact[] => processesMarked(`HANDOVER_TEST_MARK=${mark}`)
-  t.teardown(async () => {
-    for (const { pid } of processes()) kill(pid)
-    await until(() => processes().every(({ state }) => state === 'Z'), 'the end of all that the supervisor started')
-    rmSync(directory, { recursive: true, force: true })
-  })
+  const env = after?.env ?? { ...options.env, XDG_RUNTIME_DIR: directory, HANDOVER_TEST_MARK: mark }
+  const processes = (): ProcessFact[] => processesMarked(`HANDOVER_TEST_MARK=${env['HANDOVER_TEST_MARK']}`)
+  if (after === undefined)
+    t.teardown(async () => {
+      for (const { pid } of processes()) kill(pid)
+      await until(() => processes().every(({ state }) => state === 'Z'), 'the end of all that the supervisor started')
+      rmSync(directory, { recursive: true, force: true })
+    })
   const node = options.node ?? process.execPath
   const args = ['run', '--name', name, '--json', ...(options.options ?? []), '--', ...options.command]
   const child = startChild(t, node, [compiled(CLI), ...args], { env })
@@ -86,7 +90,8 @@ export function startSupervisor(t: Teardown, options: SupervisorOptions): TestSu
     },
     start,
     processes,
-    paths: () => pathsUnder(directory),
+    // The socket on which a process is found has its number in its name.
+    paths: () => pathsUnder(directory).map((path) => path.replace(/[^/]+\.join$/, 'N.join')),
   }
 }
 

@@ -1,0 +1,78 @@
+/** The runtime directory as a supervisor's memory: held by one at a time, and found by the next when that is killed. */
+import { rmdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { HandoverError, messageOf } from '../errors.js'
+import type { Logger } from '../logger.js'
+import { prepareDirectory } from './directory.js'
+import { LockFile } from './lock.js'
+import { RecordFile, type SupervisorRecord } from './record.js'
+import { Rendezvous } from './rendezvous.js'
+
+const LOCK_FILE = 'record.lock'
+
+export class Memory {
+  readonly rendezvous: Rendezvous
+  readonly #directory: string
+  readonly #file: RecordFile
+  readonly #lock: LockFile
+  readonly #logger: Logger
+  #isOpen = true
+
+  private constructor(directory: string, lock: LockFile, logger: Logger) {
+    this.#directory = directory
+    this.rendezvous = new Rendezvous(directory)
+    this.#file = new RecordFile(directory)
+    this.#lock = lock
+    this.#logger = logger
+  }
+
+  /** @throws HandoverError HANDOVER_NAME_TAKEN, HANDOVER_DIRECTORY_UNSAFE */
+  static open(directory: string, logger: Logger): Memory {
+    prepareDirectory(directory)
+    const lock = LockFile.take(join(directory, LOCK_FILE))
+    if (lock === undefined)
+      throw new HandoverError('HANDOVER_NAME_TAKEN', `a supervisor already has its record in ${directory}`)
+    return new Memory(directory, lock, logger)
+  }
+
+  /** Of a supervisor that did not end in order; undefined when there was none, or nothing of it can be used. */
+  read(): SupervisorRecord | undefined {
+    try {
+      return this.#file.read()
+    } catch (error) {
+      let aside: string | undefined
+      try {
+        aside = this.#file.setAside()
+      } catch {
+        // It cannot even be moved, and is written over by the next.
+      }
+      this.#logger.error({ aside }, `the record of the supervisor before is not used: ${messageOf(error)}`)
+      return undefined
+    }
+  }
+
+  write(record: SupervisorRecord): void {
+    if (!this.#isOpen) return
+    try {
+      this.#file.write(record)
+    } catch (error) {
+      // What is served is served on; a supervisor after this one would know less.
+      this.#logger.error({}, `the record could not be written: ${messageOf(error)}`)
+    }
+  }
+
+  /** Nothing is left to be found. */
+  close(): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    for (const name of this.rendezvous.all()) this.rendezvous.close(name)
+    this.#file.remove()
+    this.#lock.release()
+    try {
+      rmdirSync(this.#directory)
+      rmdirSync(dirname(this.#directory))
+    } catch {
+      // Not empty: the admin socket's, or the user's own.
+    }
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * Where the processes of a supervisor are found when it is gone: a socket of each in the runtime directory. It is bound here, and
+ * only its process listens to it, so that it refuses as soon as that has ended; the name says whose it is, should nothing else.
+ */
+import { readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { binding } from '../sys/binding.js'
+import type { Identity } from './process-words.js'
+
+type Name = Pick<Identity, 'number' | 'worker' | 'start'>
+
+const SUFFIX = '.join'
+/** Short, for paths have an end: generation, worker, start. */
+const NAME = /^([0-9a-z]{1,10})\.([0-9a-z]{1,4})\.([0-9a-z]{1,10})\.join$/
+
+export class Rendezvous {
+  readonly #directory: string
+
+  constructor(directory: string) {
+    this.#directory = directory
+  }
+
+  /** The socket a process is started with. The caller owns it. Throws the system's error. */
+  open(name: Name): number {
+    // Of a supervisor whose record is lost: its process is not there any more, or it would have been adopted under this number.
+    this.close(name)
+    return binding().bindPacket(this.#pathOf(name))
+  }
+
+  /** A connection to that process, which the caller owns; what it is that it has not, where it listens no more. */
+  connect(name: Name): number | 'gone' | 'busy' {
+    try {
+      return binding().connectPacket(this.#pathOf(name))
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === 'EAGAIN' ? 'busy' : 'gone'
+    }
+  }
+
+  /** Removes the path. */
+  close(name: Name): void {
+    rmSync(this.#pathOf(name), { force: true })
+  }
+
+  all(): Name[] {
+    return readdirSync(this.#directory).flatMap((file) => {
+      const [, ...digits] = NAME.exec(file) ?? []
+      const [number, worker, start] = digits.map((text) => Number.parseInt(text, 36))
+      return number === undefined || worker === undefined || start === undefined ? [] : { number, worker, start }
+    })
+  }
+
+  #pathOf({ number, worker, start }: Name): string {
+    return join(this.#directory, `${[number, worker, start].map((each) => each.toString(36)).join('.')}${SUFFIX}`)
+  }
+}
