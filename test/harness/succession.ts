@@ -1,0 +1,29 @@
+/** A supervisor is killed, and another one of its name comes. */
+import type { Test } from 'tap'
+import type { SupervisorStatus } from '../../src/supervisor/status.js'
+import { stream } from './stream.js'
+import { type SupervisorOptions, startSupervisor, type TestSupervisor } from './supervisor.js'
+
+export const statusOf = async (supervisor: TestSupervisor): Promise<SupervisorStatus> =>
+  (await supervisor.status()).json as unknown as SupervisorStatus
+
+/** Resolves when the next one serves. */
+export async function succeed(
+  t: Test,
+  before: TestSupervisor,
+  options: Partial<SupervisorOptions> = {},
+): Promise<TestSupervisor> {
+  await before.child.kill('SIGKILL')
+  const supervisor = startSupervisor(t, { command: stream(), ...options, after: before })
+  await supervisor.child.line(/"msg":"serving"/)
+  return supervisor
+}
+
+/** Nothing is left behind. */
+export async function endsInOrder(t: Test, supervisor: TestSupervisor): Promise<void> {
+  t.match(await supervisor.stop(), { exitCode: 0, exit: { code: 0 } })
+  // Who has had another parent is reaped by whoever that is now.
+  const left = supervisor.processes().filter(({ state }) => state !== 'Z')
+  t.same(left, [], 'no process is left')
+  t.same(supervisor.paths(), [], 'and no path')
+}
