@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events'
 import { HandoverError } from '../errors.js'
 import { nowMs } from '../sys/clock.js'
+import { Fleet } from './fleet.js'
 import type { Generation } from './generation.js'
 import { Generations } from './generations.js'
 import { Listeners } from './listeners.js'
@@ -27,14 +28,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #upgrades = new Upgrades()
   /** For a supervisor that comes after this one's death; undefined where none is to. */
   #memory: Memory | undefined
-  /** Until then the record is that of the supervisor before. */
-  #hasResumed = false
+  #resuming: Promise<void> | undefined
   /** Undefined when this process is not only a supervisor. */
   readonly #orphans: Orphans | undefined
-  /** In the order of their index. More than `#count` when some could not go. */
-  #workers: Worker[]
-  /** How many there are to be. */
-  #count: number
+  readonly #fleet: Fleet
   #target: Target
   readonly #trials = new Trials()
   #isStarted = false
@@ -59,8 +56,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#target = { release: options.release, running: options.release }
     if (this.#settings.adoptOrphans)
       this.#orphans = new Orphans((pid) => [...this.#generations].some(({ startedPid }) => startedPid === pid))
-    this.#count = this.#settings.workers
-    this.#workers = Array.from({ length: this.#count }, (_, index) => this.#worker(index))
+    this.#fleet = new Fleet(this.#settings.workers, (index) => this.#worker(index))
   }
 
   /**
@@ -100,25 +96,22 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#lastUpgrade = lastUpgrade
     if (inForce !== undefined) {
       this.#target = inForce.target
-      this.#count = inForce.workers
-      this.#workers = Array.from({ length: this.#count }, (_, index) => this.#worker(index))
-      for (const { worker, target } of inForce.own) (this.#find(worker) ?? this.#add(worker)).target = target
+      this.#fleet.restore(inForce.workers, inForce.own)
     }
-    for (const each of serving) (this.#find(each.worker) ?? this.#add(each.worker)).serves(each)
-    this.#hasResumed = true
+    for (const each of serving) this.#fleet.have(each.worker).serves(each)
+    memory.begin()
     this.#remember()
   }
 
   #remember(): void {
-    if (!this.#hasResumed) return
     this.#memory?.write({
       boot: bootId(),
       generations: this.#generationCount,
       starts: this.#generations.starts,
       upgrades: this.#upgradeCount,
-      workers: this.#count,
+      workers: this.#fleet.count,
       target: this.#target,
-      own: this.#workers.flatMap(({ index: worker, target }) => (target === undefined ? [] : { worker, target })),
+      own: this.#fleet.own(),
       under: this.#upgrades.records(),
       lastUpgrade: this.#lastUpgrade,
       processes: this.#generations.rows(),
@@ -143,9 +136,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   async upgrade(change: Partial<Release> = {}, options: UpgradeOptions = {}): Promise<UpgradeResult> {
     checkSettings(options)
     const { worker } = options
-    const only = worker === undefined ? undefined : this.#find(worker)
+    const only = worker === undefined ? undefined : this.#fleet.find(worker)
     if (worker !== undefined && only === undefined)
-      throw new HandoverError('HANDOVER_USAGE', `--worker ${worker}: there are ${this.#count}, from 0`)
+      throw new HandoverError('HANDOVER_USAGE', `--worker ${worker}: there are ${this.#fleet.count}, from 0`)
     const next = () => nextRelease((only?.target ?? this.#target).release, change)
     next()
     return this.#moveTo(() => targetOf(next()), { probationMs: this.#settings.probationMs, ...options })
@@ -180,7 +173,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   /** Of all, or of a worker that has gone before the others. */
   #targetOf(worker: number | undefined): Target {
-    return (worker === undefined ? undefined : this.#find(worker)?.target) ?? this.#target
+    return (worker === undefined ? undefined : this.#fleet.find(worker)?.target) ?? this.#target
   }
 
   /** Undefined when it is not on trial at all. */
@@ -213,7 +206,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     return {
       pid: process.pid,
       uptimeMs: nowMs() - this.#startedAtMs,
-      workers: this.#count,
+      workers: this.#fleet.count,
       upgrading: upgrades.at(-1)?.phase ?? null,
       upgrades,
       probation: this.#trials.current,
@@ -236,7 +229,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   async #open(): Promise<void> {
     try {
       this.#listeners.inherit(this.#settings.inherited)
-      if (this.#memory !== undefined) await this.#resume(this.#memory)
+      if (this.#memory !== undefined) this.#resuming = this.#resume(this.#memory)
+      await this.#resuming
       if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')
       await this.#listeners.open(this.#settings.listen)
       if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')
@@ -251,6 +245,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#trials.end()
     for (const { starts } of this.#workers) starts.stop()
     this.#settings.logger.info({}, 'stopping')
+    // Who is being taken over would be left behind, with nobody to find it.
+    await this.#resuming?.catch(() => undefined)
     const { drainMs } = this.#settings
     const ended = new Set<Generation>()
     const ends: Promise<void>[] = []
@@ -267,6 +263,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.emit('stopped')
   }
 
+  get #workers(): readonly Worker[] {
+    return this.#fleet.all
+  }
+
   #mustBeFree(): void {
     const { undecided } = this.#upgrades
     if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor is stopping')
@@ -279,8 +279,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   #begin(target: Target, options: UpgradeOptions, haveMadeRoom: ReadonlySet<Worker>): Upgrade {
     const { release, running } = target
     const { policy, unsettled, worker: index, onPhase } = options
-    const only = index === undefined ? undefined : this.#find(index)
-    const workers = only === undefined ? (options.workers ?? this.#count) : this.#count
+    const only = index === undefined ? undefined : this.#fleet.find(index)
+    const workers = only === undefined ? (options.workers ?? this.#fleet.count) : this.#fleet.count
     const concerned = only === undefined ? this.#workers : [only]
     const goOn = new Map(concerned.map((worker) => [worker.index, worker.starts.yield(haveMadeRoom.has(worker))]))
     let isCommitted = false
@@ -293,7 +293,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
         id,
         candidates: (only === undefined ? Array.from({ length: workers }, (_, each) => each) : [only.index]).map(
           (index) => {
-            const worker = this.#find(index)
+            const worker = this.#fleet.find(index)
             return candidateOf(index, worker, worker !== undefined && haveMadeRoom.has(worker))
           },
         ),
@@ -319,14 +319,14 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
             return
           }
           this.#target = target
-          this.#count = workers
+          this.#fleet.count = workers
           for (const each of this.#workers) each.target = undefined
           // Who is one too many, and down, has nothing to give.
           for (const { index, serving } of [...this.#workers])
             if (index >= workers && serving === undefined) this.#remove(index)
         },
         onDecided: ({ worker: index, nobodyServed, predecessor, successor }, serves) => {
-          const worker = this.#find(index) ?? (isCommitted ? this.#add(index) : undefined)
+          const worker = isCommitted ? this.#fleet.have(index) : this.#fleet.find(index)
           if (worker === undefined) return
           if (serves === 'successor') {
             // The crashes in a row were those of another release.
@@ -352,19 +352,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     return upgrade
   }
 
-  #find(index: number): Worker | undefined {
-    return this.#workers.find((each) => each.index === index)
-  }
-
-  #add(index: number): Worker {
-    const worker = this.#worker(index)
-    this.#workers = [...this.#workers, worker].sort((a, b) => a.index - b.index)
-    return worker
-  }
-
   #remove(index: number): void {
-    this.#find(index)?.starts.stop()
-    this.#workers = this.#workers.filter((each) => each.index !== index)
+    this.#fleet.remove(index)
     this.#listeners.retire(index)
   }
 
@@ -373,10 +362,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       index,
       settings: this.#settings,
       listeners: this.#listeners,
-      isOneOfMany: () => this.#count > 1,
+      isOneOfMany: () => this.#fleet.count > 1,
       spawn: (number = ++this.#generationCount) =>
         this.#generations.spawn(
-          { worker: index, workers: this.#count, number },
+          { worker: index, workers: this.#fleet.count, number },
           this.#targetOf(index).running,
           'first',
         ),
