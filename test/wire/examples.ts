@@ -68,10 +68,7 @@ export const EXAMPLES: Record<string, Record<string, Fields[]>> = {
     drained: [{ drained: 1, dropped: 2, reasons }],
     ask: [{ request: 7 }],
     status: [{ request: 7, sessions: [{ name: 'chat', count: 10_000 }], unregistered: 0 }],
-    kept: [
-      { name: 'chat', host: null, port: 0, backlog: 511 },
-      { name: 'chat', host: null, port: 0, backlog: 0, type: 'unix', path: '/run/chat.sock', mode: 0o660 },
-    ],
+    kept: [{ name: 'chat', host: null, port: 0, backlog: 511 }],
     rejoined: [
       { generation: 1, phase: 'waiting', transfers: true, states: [], listeners: [] },
       {
@@ -80,7 +77,6 @@ export const EXAMPLES: Record<string, Record<string, Fields[]>> = {
         transfers: false,
         states: [{ name: 'rooms', reads: [1] }],
         listeners: [{ name: 'chat', cookie: '1', port: 80 }],
-        drained: { drained: 1, dropped: 0, reasons },
       },
     ],
   },
