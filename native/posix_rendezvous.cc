@@ -34,8 +34,7 @@ Status BindPacket(const std::string& path, OwnedFd* result) {
   if (status.ok()) status = Socket(&fd);
   // bind(2) makes the path with the mode of the socket, less the umask.
   if (status.ok()) status = Check(fchmod(fd.get(), 0600), "fchmod");
-  if (status.ok())
-    status = Check(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), "bind");
+  if (status.ok()) status = Check(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), "bind");
   if (status.ok()) *result = std::move(fd);
   return status;
 }

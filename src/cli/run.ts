@@ -104,7 +104,7 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
     supervisor.start().then(serves, (error: unknown) => {
       if (!(error instanceof HandoverError)) logger.error({ error }, 'the first generation could not be started')
       // Of a runtime that crashes, or a stop, it is heard by the events above.
-      else if (error.code === 'HANDOVER_LISTEN_REFUSED') {
+      else if (error.code !== 'HANDOVER_CRASHED' && error.code !== 'HANDOVER_BUSY') {
         logger.error({ code: error.code }, error.message)
         stop(error.exitCode)
       }

@@ -90,7 +90,13 @@ export function unrecorded(rendezvous: Rendezvous, known: readonly ProcessRecord
     const { pid } = binding().peerCredentials(channel)
     binding().close(channel)
     const notify = startedWith(pid, 'NOTIFY_SOCKET') ?? notifyAddress()
-    const { startTime } = processRow(pid)
+    let startTime: string
+    try {
+      startTime = processRow(pid).startTime
+    } catch {
+      // It has just ended.
+      return []
+    }
     return [{ ...name, workers: 1, release, pid, startTime, notify, startedAtMs: nowMs(), drainUntilMs: null }]
   })
 }

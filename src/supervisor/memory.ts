@@ -16,6 +16,8 @@ export class Memory {
   readonly #file: RecordFile
   readonly #lock: LockFile
   readonly #logger: Logger
+  /** Until then the record is that of the supervisor before. */
+  #hasBegun = false
   #isOpen = true
 
   private constructor(directory: string, lock: LockFile, logger: Logger) {
@@ -51,8 +53,13 @@ export class Memory {
     }
   }
 
+  /** What the supervisor before has left is known. */
+  begin(): void {
+    this.#hasBegun = true
+  }
+
   write(record: SupervisorRecord): void {
-    if (!this.#isOpen) return
+    if (!this.#isOpen || !this.#hasBegun) return
     try {
       this.#file.write(record)
     } catch (error) {

@@ -82,7 +82,13 @@ export type ProcessRecord = v.InferOutput<typeof row>
 export type UpgradeRecord = v.InferOutput<typeof upgrade>
 export type SupervisorRecord = v.InferOutput<typeof record>
 
-export const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+let boot: string | undefined
+
+/** Of this run of the machine (random(4)). */
+export function bootId(): string {
+  boot ??= readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+  return boot
+}
 
 const digestOf = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex')
 

@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events'
 import { HandoverError } from '../errors.js'
 import { nowMs } from '../sys/clock.js'
+import { Fleet } from './fleet.js'
 import { Generations } from './generations.js'
 import { keeperRelease } from './keeper.js'
 import { KeptSessions } from './kept-sessions.js'
@@ -28,14 +29,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #upgrades = new Upgrades()
   /** For a supervisor that comes after this one's death; undefined where none is to. */
   #memory: Memory | undefined
-  /** Until then the record is that of the supervisor before. */
-  #hasResumed = false
+  #resuming: Promise<void> | undefined
   /** Undefined when this process is not only a supervisor. */
   readonly #orphans: Orphans | undefined
-  /** In the order of their index. More than `#count` when some could not go. */
-  #workers: Worker[]
-  /** How many there are to be. */
-  #count: number
+  readonly #fleet: Fleet
   #target: Target
   readonly #trials = new Trials()
   readonly #kept: KeptSessions
@@ -64,8 +61,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#kept = new KeptSessions(this.#settings, (worker, number) =>
       this.#generations.spawnKeeper({ worker, workers: 1, number }, keeperRelease(this.#target.release)),
     )
-    this.#count = this.#settings.workers
-    this.#workers = Array.from({ length: this.#count }, (_, index) => this.#worker(index))
+    this.#fleet = new Fleet(this.#settings.workers, (index) => this.#worker(index))
   }
 
   /**
@@ -81,20 +77,20 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#memory = directory === undefined ? undefined : Memory.open(directory, logger)
     await this.#open()
     this.#orphans?.adopt()
-    await this.#kept.restore(this.#workers)
+    await this.#kept.restore(this.#fleet.all)
     await new Promise<void>((resolve, reject) => {
       this.#onWorker = () => {
-        const known = this.#workers.every(({ serving, hasGivenUp }) => serving !== undefined || hasGivenUp)
-        if (known && this.#workers.some(({ serving }) => serving !== undefined)) resolve()
+        const known = this.#fleet.all.every(({ serving, hasGivenUp }) => serving !== undefined || hasGivenUp)
+        if (known && this.#fleet.all.some(({ serving }) => serving !== undefined)) resolve()
       }
       this.once('gaveUp', reject)
       this.once('stopped', () => reject(new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')))
-      const missing = this.#workers.filter(({ serving }) => serving === undefined)
+      const missing = this.#fleet.all.filter(({ serving }) => serving === undefined)
       const number = missing.length === 0 ? 0 : ++this.#generationCount
       for (const { starts } of missing) starts.begin(number)
       this.#onWorker()
     })
-    await Promise.all(this.#workers.map(({ starts }) => starts.releaseKeeper()))
+    await Promise.all(this.#fleet.all.map(({ starts }) => starts.releaseKeeper()))
     this.#listeners.settle()
   }
 
@@ -107,25 +103,22 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#lastUpgrade = lastUpgrade
     if (inForce !== undefined) {
       this.#target = inForce.target
-      this.#count = inForce.workers
-      this.#workers = Array.from({ length: this.#count }, (_, index) => this.#worker(index))
-      for (const { worker, target } of inForce.own) (this.#find(worker) ?? this.#add(worker)).target = target
+      this.#fleet.restore(inForce.workers, inForce.own)
     }
-    for (const each of serving) (this.#find(each.worker) ?? this.#add(each.worker)).serves(each)
-    this.#hasResumed = true
+    for (const each of serving) this.#fleet.have(each.worker).serves(each)
+    memory.begin()
     this.#remember()
   }
 
   #remember(): void {
-    if (!this.#hasResumed) return
     this.#memory?.write({
       boot: bootId(),
       generations: this.#generationCount,
       starts: this.#generations.starts,
       upgrades: this.#upgradeCount,
-      workers: this.#count,
+      workers: this.#fleet.count,
       target: this.#target,
-      own: this.#workers.flatMap(({ index: worker, target }) => (target === undefined ? [] : { worker, target })),
+      own: this.#fleet.own(),
       under: this.#upgrades.records(),
       lastUpgrade: this.#lastUpgrade,
       processes: this.#generations.rows(),
@@ -134,7 +127,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   /** The loop of each runtime that serves turns, as far as that can be said: what does not join lives. */
   async answers(withinMs: number): Promise<boolean> {
-    return (await Promise.all(this.#workers.map((worker) => worker.answers(withinMs)))).every((answer) => answer)
+    return (await Promise.all(this.#fleet.all.map((worker) => worker.answers(withinMs)))).every((answer) => answer)
   }
 
   /**
@@ -145,9 +138,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   async upgrade(change: Partial<Release> = {}, options: UpgradeOptions = {}): Promise<UpgradeResult> {
     checkSettings(options)
     const { worker } = options
-    const only = worker === undefined ? undefined : this.#find(worker)
+    const only = worker === undefined ? undefined : this.#fleet.find(worker)
     if (worker !== undefined && only === undefined)
-      throw new HandoverError('HANDOVER_USAGE', `--worker ${worker}: there are ${this.#count}, from 0`)
+      throw new HandoverError('HANDOVER_USAGE', `--worker ${worker}: there are ${this.#fleet.count}, from 0`)
     const next = () => nextRelease((only?.target ?? this.#target).release, change)
     next()
     return this.#moveTo(() => targetOf(next()), { probationMs: this.#settings.probationMs, ...options })
@@ -156,7 +149,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   /** @param next called when everything is ready for it. */
   async #moveTo(next: () => Target, options: UpgradeOptions): Promise<UpgradeResult> {
     this.#mustBeFree()
-    const concerned = this.#workers.filter(({ index }) => (options.worker ?? index) === index)
+    const concerned = this.#fleet.all.filter(({ index }) => (options.worker ?? index) === index)
     const haveMadeRoom = new Set<Worker>()
     await Promise.all(concerned.map(async (worker) => (await worker.starts.makeRoom()) && haveMadeRoom.add(worker)))
     this.#mustBeFree()
@@ -182,7 +175,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   /** Of all, or of a worker that has gone before the others. */
   #targetOf(worker: number | undefined): Target {
-    return (worker === undefined ? undefined : this.#find(worker)?.target) ?? this.#target
+    return (worker === undefined ? undefined : this.#fleet.find(worker)?.target) ?? this.#target
   }
 
   /** Undefined when it is not on trial at all. */
@@ -199,7 +192,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       health: this.#settings.health,
       logger: this.#settings.logger,
       processes: () =>
-        this.#workers.flatMap(({ serving, index }) =>
+        this.#fleet.all.flatMap(({ serving, index }) =>
           serving === undefined || (same.worker ?? index) !== index
             ? []
             : { generation: serving.number, pid: serving.side.pid, worker: index },
@@ -215,7 +208,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     return {
       pid: process.pid,
       uptimeMs: nowMs() - this.#startedAtMs,
-      workers: this.#count,
+      workers: this.#fleet.count,
       upgrading: upgrades.at(-1)?.phase ?? null,
       upgrades,
       probation: this.#trials.current,
@@ -238,7 +231,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   async #open(): Promise<void> {
     try {
       this.#listeners.inherit(this.#settings.inherited)
-      if (this.#memory !== undefined) await this.#resume(this.#memory)
+      if (this.#memory !== undefined) this.#resuming = this.#resume(this.#memory)
+      await this.#resuming
       if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')
       await this.#listeners.open(this.#settings.listen)
       if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')
@@ -251,13 +245,15 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   async #stop(): Promise<void> {
     this.emit('stopping')
     this.#trials.end()
-    for (const { starts } of this.#workers) starts.stop()
+    for (const { starts } of this.#fleet.all) starts.stop()
     this.#settings.logger.info({}, 'stopping')
+    // Who is being taken over would be left behind, with nobody to find it.
+    await this.#resuming?.catch(() => undefined)
     const { drainMs } = this.#settings
     const { processes, decided, ended } = this.#upgrades.stop(drainMs)
     if (this.#settings.sessionStore !== undefined) {
       await decided
-      await this.#kept.keep(this.#workers)
+      await this.#kept.keep(this.#fleet.all)
     }
     const others = [...this.#generations].filter((generation) => !processes.has(generation))
     await Promise.all([ended, ...others.map((generation) => generation.stop(drainMs))])
@@ -272,16 +268,16 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor is stopping')
     if (undecided !== undefined)
       throw new HandoverError('HANDOVER_BUSY', `upgrade ${undecided.id} is in progress (${undecided.phase})`)
-    if (this.#workers.some(({ latest }) => latest === undefined))
+    if (this.#fleet.all.some(({ latest }) => latest === undefined))
       throw new HandoverError('HANDOVER_BUSY', 'no runtime serves yet: start() has not been called')
   }
 
   #begin(target: Target, options: UpgradeOptions, haveMadeRoom: ReadonlySet<Worker>): Upgrade {
     const { release, running } = target
     const { policy, unsettled, worker: index, onPhase } = options
-    const only = index === undefined ? undefined : this.#find(index)
-    const workers = only === undefined ? (options.workers ?? this.#count) : this.#count
-    const concerned = only === undefined ? this.#workers : [only]
+    const only = index === undefined ? undefined : this.#fleet.find(index)
+    const workers = only === undefined ? (options.workers ?? this.#fleet.count) : this.#fleet.count
+    const concerned = only === undefined ? this.#fleet.all : [only]
     const goOn = new Map(concerned.map((worker) => [worker.index, worker.starts.yield(haveMadeRoom.has(worker))]))
     let isCommitted = false
     const id = ++this.#upgradeCount
@@ -293,7 +289,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
         id,
         candidates: (only === undefined ? Array.from({ length: workers }, (_, each) => each) : [only.index]).map(
           (index) => {
-            const worker = this.#find(index)
+            const worker = this.#fleet.find(index)
             return candidateOf(index, worker, worker !== undefined && haveMadeRoom.has(worker))
           },
         ),
@@ -319,14 +315,14 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
             return
           }
           this.#target = target
-          this.#count = workers
-          for (const each of this.#workers) each.target = undefined
+          this.#fleet.count = workers
+          for (const each of this.#fleet.all) each.target = undefined
           // Who is one too many, and down, has nothing to give.
-          for (const { index, serving } of [...this.#workers])
+          for (const { index, serving } of [...this.#fleet.all])
             if (index >= workers && serving === undefined) this.#remove(index)
         },
         onDecided: ({ worker: index, nobodyServed, predecessor, successor }, serves) => {
-          const worker = this.#find(index) ?? (isCommitted ? this.#add(index) : undefined)
+          const worker = isCommitted ? this.#fleet.have(index) : this.#fleet.find(index)
           if (worker === undefined) return
           if (serves === 'successor') {
             // The crashes in a row were those of another release.
@@ -352,19 +348,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     return upgrade
   }
 
-  #find(index: number): Worker | undefined {
-    return this.#workers.find((each) => each.index === index)
-  }
-
-  #add(index: number): Worker {
-    const worker = this.#worker(index)
-    this.#workers = [...this.#workers, worker].sort((a, b) => a.index - b.index)
-    return worker
-  }
-
   #remove(index: number): void {
-    this.#find(index)?.starts.stop()
-    this.#workers = this.#workers.filter((each) => each.index !== index)
+    this.#fleet.remove(index)
     this.#listeners.retire(index)
   }
 
@@ -373,10 +358,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       index,
       settings: this.#settings,
       listeners: this.#listeners,
-      isOneOfMany: () => this.#count > 1,
+      isOneOfMany: () => this.#fleet.count > 1,
       spawn: (number = ++this.#generationCount) =>
         this.#generations.spawn(
-          { worker: index, workers: this.#count, number },
+          { worker: index, workers: this.#fleet.count, number },
           this.#targetOf(index).running,
           'first',
         ),
@@ -391,7 +376,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
         this.#trials.crashed(crash.generation, crash.reason)
       },
       onGaveUp: (error) => {
-        if (this.#workers.every(({ hasGivenUp }) => hasGivenUp)) this.emit('gaveUp', error)
+        if (this.#fleet.all.every(({ hasGivenUp }) => hasGivenUp)) this.emit('gaveUp', error)
         else this.#onWorker()
       },
     })

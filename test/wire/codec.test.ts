@@ -108,6 +108,7 @@ for (const [tableName, table] of Object.entries(tables)) {
 /** Values that are wrong wherever the good one is right, by its type. */
 function wrongFor(good: unknown): unknown[] {
   if (typeof good === 'number') return [-1, Number.NaN, '1', 1n, null, {}]
+  if (typeof good === 'boolean') return [1, 'true', null, {}]
   if (typeof good === 'string') return [1, true, {}, 'x'.repeat(5000)]
   if (good instanceof Uint8Array) return ['bytes', [1], null]
   if (Array.isArray(good)) return [null, 1, {}, [null], [typeof good[0] === 'number' ? '1' : 1], [{}], [[]]]

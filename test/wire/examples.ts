@@ -72,6 +72,17 @@ export const EXAMPLES: Record<string, Record<string, Fields[]>> = {
     packed: [{ sessions: 2048, last: true }],
     ask: [{ request: 7 }],
     status: [{ request: 7, sessions: [{ name: 'chat', count: 10_000 }], unregistered: 0 }],
+    kept: [{ name: 'chat', host: null, port: 0, backlog: 511 }],
+    rejoined: [
+      { generation: 1, phase: 'waiting', transfers: true, states: [], listeners: [] },
+      {
+        generation: 99,
+        phase: 'draining',
+        transfers: false,
+        states: [{ name: 'rooms', reads: [1] }],
+        listeners: [{ name: 'chat', cookie: '1', port: 80 }],
+      },
+    ],
   },
   TRANSFER: {
     offer: [

@@ -129,6 +129,19 @@ export const MESSAGES: Readonly<Record<'CONTROL' | 'TRANSFER' | 'BAG', Readonly<
     packed: stored({ sessions: 2, last: true }, 1, 9),
     ask: stored({ request: 7 }, 0, 3),
     status: stored({ request: 7, sessions: [{ name: 'chat', count: 1000 }], unregistered: 2 }, 0, 4),
+    kept: stored({ name: 'chat', host: '::1', port: 443, backlog: 511, type: 'tcp' }, 1, 1),
+    rejoined: stored(
+      {
+        generation: 4,
+        phase: 'draining',
+        transfers: false,
+        states: [{ name: 'rooms', reads: [1] }],
+        listeners: [{ name: 'chat', cookie: '12345', port: 443 }],
+        drained: { drained: 1, dropped: 2, reasons },
+      },
+      0,
+      2,
+    ),
   },
   TRANSFER: {
     offer: stored({
