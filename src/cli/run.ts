@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import { pino } from 'pino'
 import { EXIT, HandoverError, messageOf } from '../errors.js'
 import { Admin, adminSocketPath, Supervisor } from '../supervisor/index.js'
+import { keepMs } from '../supervisor/keeper.js'
 import type { POLICIES, UNSETTLED } from '../supervisor/options.js'
 import { listenerStore, managerOf, Service, sessionStore } from '../supervisor/systemd/index.js'
 import { parseDuration } from './duration.js'
@@ -37,6 +38,7 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
   const logger = await createLogger(flags.json === true)
   const manager = managerOf(process.env, process.pid)
   const [readyTimeoutMs, drainMs] = [parseDuration(flags.readyTimeout), parseDuration(flags.drain)]
+  const [checkMs, freezeMs] = [parseDuration(flags.check), parseDuration(flags.freeze)]
   const supervisor = new Supervisor({
     release: {
       command,
@@ -53,8 +55,8 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
     ...(manager.store === undefined || flags.keep !== 'sessions' ? {} : { sessionStore: sessionStore(manager.store) }),
     readyTimeoutMs,
     drainMs,
-    freezeMs: parseDuration(flags.freeze),
-    checkMs: parseDuration(flags.check),
+    freezeMs,
+    checkMs,
     copyMs: parseDuration(flags.copy),
     policy: flags.policy,
     unsettled: flags.unsettled,
@@ -76,7 +78,7 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
       supervisor,
       readyTimeoutMs,
       drainMs,
-      keepsSessions: flags.keep === 'sessions',
+      keepMs: flags.keep === 'sessions' ? keepMs({ checkMs, freezeMs }) : 0,
       watchdogMs,
     })
 

@@ -19,6 +19,8 @@ export class Keeper {
   readonly #kept = new Kept()
   readonly #transfers: Transfers
   readonly #lost: ReasonFields[] = []
+  /** In bags: whatever it gave away from now on, two would have. */
+  #isPacked = false
 
   /** @param onLost its supervisor is gone: nobody will take what it has. */
   constructor(control: Control, onLost: () => void) {
@@ -46,7 +48,11 @@ export class Keeper {
         void this.#answer(message.fields.request, message.fields.settled === true)
         return
       case 'transfer':
-        this.#transfers.begin(message.fields, message.descriptors as [number, number, number])
+        if (!this.#isPacked) this.#transfers.begin(message.fields, message.descriptors as [number, number, number])
+        else {
+          closeAll(message.descriptors)
+          this.#fail(message.fields.side, 'what the keeper has is in bags already')
+        }
         return
       case 'unpack':
         this.#unpack(message.descriptors[0] as number, message.fields.last)
@@ -74,6 +80,11 @@ export class Keeper {
   }
 
   #pack(): void {
+    if (this.#transfers.isGivingAway) {
+      this.#fail('predecessor', 'what the keeper has is being taken over')
+      return
+    }
+    this.#isPacked = true
     try {
       const bags = pack(this.#kept)
       for (const [index, { descriptor, sessions }] of bags.entries()) {

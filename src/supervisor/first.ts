@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { nowMs } from '../sys/clock.js'
 import type { Generation } from './generation.js'
-import { activate } from './keeper.js'
+import { activate, takeoverMs } from './keeper.js'
 import type { Listeners } from './listeners.js'
 import type { Settings } from './options.js'
 import { HOW_TO_BE_READY } from './ready.js'
@@ -18,7 +18,7 @@ export async function startFirst(
   keeper: Generation | undefined,
 ): Promise<boolean> {
   const { readyTimeoutMs, logger } = settings
-  const untilMs = nowMs() + readyTimeoutMs
+  let untilMs = nowMs() + readyTimeoutMs
   let timer: NodeJS.Timeout | undefined
   const look = () => {
     const leftMs = Math.max(untilMs, generation.extendedUntilMs) - nowMs()
@@ -33,7 +33,10 @@ export async function startFirst(
     generation.end()
   }
   look()
-  generation.once('ready', () => activate(generation, keeper, settings))
+  generation.once('ready', () => {
+    if (keeper?.alive) untilMs = Math.max(untilMs, nowMs() + takeoverMs(settings))
+    activate(generation, keeper, settings, true)
+  })
   let serves = false
   const active = new Promise<void>((resolve) => {
     generation.once('active', (said) => {

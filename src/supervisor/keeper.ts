@@ -1,5 +1,6 @@
 /** Keepers: processes that hold what a worker serves while nobody does. */
 import { fileURLToPath } from 'node:url'
+import { messageOf } from '../errors.js'
 import { closeAll } from '../sys/channel.js'
 import type { ReasonFields } from '../wire/fields.js'
 import { connect } from './connect.js'
@@ -15,8 +16,12 @@ const READY_MS = 10_000
 /** To copy what is still served, and for what could not move at the freeze: whoever has moved waits meanwhile. */
 const COPY_MS = 2_000
 const FOLLOW_MS = 1_000
-/** All that a stop takes longer when sessions are kept. */
-export const KEEP_MS = 60_000
+/** The barrier of a store. */
+const STORE_MS = 15_000
+
+/** How much longer a stop may take when sessions are kept. */
+export const keepMs = ({ checkMs, freezeMs }: Pick<Settings, 'checkMs' | 'freezeMs'>): number =>
+  READY_MS + checkMs * 4 + COPY_MS + freezeMs * 6 + FOLLOW_MS + EXIT_GRACE_MS * 2 + STORE_MS
 
 /** What a keeper is started as: of the same user as what it keeps, or neither side could end the other. */
 export function keeperRelease({ user }: Release): Release {
@@ -50,8 +55,11 @@ export async function park(serving: Generation, keeper: Generation, settings: Se
       drainMs: FOLLOW_MS,
     } as const
     connect(serving, keeper, own, checkMs, undefined)
+    // A runtime that dies when the keeper has everything is no loss: the keeper says which of both it is.
     const isOver = () =>
-      facts.active !== undefined || facts.abortedBy.predecessor !== undefined || !serving.alive || !keeper.alive
+      facts.active !== undefined ||
+      !keeper.alive ||
+      (serving.alive ? facts.abortedBy.predecessor : facts.abortedBy.successor) !== undefined
     await facts.until(checkMs * 2 + COPY_MS + freezeMs * 6, isOver)
     if (facts.active === undefined) {
       const { reasons } = facts.abortedBy.predecessor ?? facts.abortedBy.successor ?? {}
@@ -136,21 +144,48 @@ async function hears(
   if (failure !== undefined) throw new Error(failure)
 }
 
-/** It is ready, and is to serve: what a keeper has, or, if there is none, nothing yet. It says `active` when it does. */
-export function activate(generation: Generation, keeper: Generation | undefined, settings: Settings): void {
+/** How long a takeover from a keeper may last. */
+export const takeoverMs = ({ checkMs, copyMs, freezeMs }: Settings): number => checkMs * 3 + copyMs + freezeMs * 6
+
+/**
+ * It is ready, and is to serve: what a keeper has, or, if there is none, nothing yet. It says `active` when it does, or ends.
+ * @param isLast nobody else is to be tried should it not be able to read what is kept: that is given up then.
+ */
+export function activate(
+  generation: Generation,
+  keeper: Generation | undefined,
+  settings: Settings,
+  isLast: boolean,
+): void {
   const { checkMs, logger } = settings
   if (keeper === undefined || !keeper.alive || !generation.joins) {
     generation.activate()
     return
   }
-  keeper.once('aborted', ({ outcome, reasons }) => {
+  const end = () => generation.end()
+  const onAborted = ({ outcome, reasons }: GenerationEvents['aborted'][0]) => {
     logger.error({ outcome, reasons }, 'what was kept could not be taken over')
-    // Of the next process it would be refused again; whatever else it was, that one may have it.
-    if (outcome === 'refused') void keeper.kill()
-    generation.end()
-  })
+    // Whatever else it was, the next process may have it; what is of another version it could not read either.
+    if (isLast && outcome === 'refused' && reasons.some(({ kind }) => kind !== undefined)) void keeper.kill()
+    end()
+  }
+  const close = () => {
+    keeper.removeListener('aborted', onAborted)
+    keeper.removeListener('exit', end)
+    generation.removeListener('active', close)
+    generation.removeListener('exit', close)
+  }
+  keeper.once('aborted', onAborted)
+  keeper.once('exit', end)
+  generation.once('active', close)
+  generation.once('exit', close)
   keeper.once('committed', ({ moved, reasons = [] }) =>
     logger[reasons.length === 0 ? 'info' : 'warn']({ sessions: moved, reasons }, 'what was kept goes on'),
   )
-  connect(keeper, generation, { ...settings, policy: 'best-effort' }, checkMs, undefined)
+  try {
+    connect(keeper, generation, { ...settings, policy: 'best-effort' }, checkMs, undefined)
+  } catch (error) {
+    logger.error({ error: messageOf(error) }, 'what was kept could not be taken over')
+    end()
+  }
 }

@@ -32,6 +32,13 @@ export class KeptSessions {
     await Promise.all(workers.map((worker) => this.#keep(worker)))
   }
 
+  /** That worker is to go, and has nobody to take over what is kept for it. */
+  release({ index, starts }: Worker): void {
+    if (starts.keeper === undefined) return
+    this.#settings.logger.error({ worker: index }, 'the sessions that were kept for a worker that goes are lost')
+    void starts.releaseKeeper()
+  }
+
   async #restore(worker: Worker, descriptors: readonly number[]): Promise<void> {
     const { logger } = this.#settings
     try {
@@ -55,7 +62,7 @@ export class KeptSessions {
       const isKept = await this.#settings.sessionStore?.keep(index, bags)
       closeAll(bags)
       if (isKept) logger.info({ worker: index, sessions, reasons }, 'sessions are kept for the next supervisor')
-      else logger.error({ worker: index, sessions }, 'it was not heard of in time whether the sessions are kept')
+      else logger.error({ worker: index, sessions }, 'the store has not taken all sessions, or has not said so in time')
     } catch (error) {
       logger.error({ worker: index, error: messageOf(error) }, 'the sessions are not kept')
     }

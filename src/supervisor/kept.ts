@@ -18,7 +18,7 @@ export interface ListenerStore {
 export interface SessionStore {
   /** Those of the supervisor before. The caller owns them. */
   take(): { readonly worker: number; readonly descriptors: readonly number[] }[]
-  /** They stay the caller's. Resolves when they are kept; false when that was not heard of in time. */
+  /** They stay the caller's. Resolves when they are kept; false when one was not taken, or that was not heard of in time. */
   keep(worker: number, bags: readonly number[]): Promise<boolean>
 }
 

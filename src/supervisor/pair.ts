@@ -10,7 +10,7 @@ import { connect } from './connect.js'
 import { drain } from './drain.js'
 import { Facts } from './facts.js'
 import type { Generation } from './generation.js'
-import { activate } from './keeper.js'
+import { activate, takeoverMs } from './keeper.js'
 import type { Listeners } from './listeners.js'
 import { EXIT_GRACE_MS, type Settings } from './options.js'
 import { whyNotReady } from './ready.js'
@@ -323,8 +323,8 @@ export class Pair {
   /** There is nobody to take over from. */
   async #activate(): Promise<void> {
     const { keeper, settings, successor } = this.#context
-    const checkMs = settings.checkMs + (keeper === undefined ? 0 : this.#copyLimitMs + this.#freezeLimitMs)
-    activate(successor, keeper, settings)
+    const checkMs = keeper === undefined ? settings.checkMs : takeoverMs(settings)
+    activate(successor, keeper, settings, false)
     await this.#facts.until(checkMs, () => this.#facts.active !== undefined || !successor.alive)
     if (this.#facts.active !== undefined) return
     const ending = successor.ending ?? `did not serve within ${checkMs} ms`

@@ -62,6 +62,9 @@ export class Starts {
 
   /** Throws when there is no process to be had. */
   begin(number?: number): void {
+    if (this.#isStopped || this.#starting !== undefined) return
+    clearTimeout(this.#retry?.timer)
+    this.#retry = undefined
     const { spawn, onServes, listeners, settings } = this.#context
     const generation = spawn(number)
     const start: Start = {

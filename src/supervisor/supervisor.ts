@@ -30,6 +30,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   /** For a supervisor that comes after this one's death; undefined where none is to. */
   #memory: Memory | undefined
   #resuming: Promise<void> | undefined
+  #restoring: Promise<void> | undefined
   /** Undefined when this process is not only a supervisor. */
   readonly #orphans: Orphans | undefined
   readonly #fleet: Fleet
@@ -77,7 +78,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#memory = directory === undefined ? undefined : Memory.open(directory, logger)
     await this.#open()
     this.#orphans?.adopt()
-    await this.#kept.restore(this.#fleet.all)
+    this.#restoring = this.#kept.restore(this.#fleet.all)
+    await this.#restoring
+    this.#mustNotStop()
     await new Promise<void>((resolve, reject) => {
       this.#onWorker = () => {
         const known = this.#fleet.all.every(({ serving, hasGivenUp }) => serving !== undefined || hasGivenUp)
@@ -235,11 +238,15 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       await this.#resuming
       if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')
       await this.#listeners.open(this.#settings.listen)
-      if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')
+      this.#mustNotStop()
     } catch (error) {
       this.#listeners.closeAll()
       throw error
     }
+  }
+
+  #mustNotStop(): void {
+    if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')
   }
 
   async #stop(): Promise<void> {
@@ -249,10 +256,14 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#settings.logger.info({}, 'stopping')
     // Who is being taken over would be left behind, with nobody to find it.
     await this.#resuming?.catch(() => undefined)
+    await this.#restoring
+    for (const { starts } of this.#fleet.all) starts.stop()
     const { drainMs } = this.#settings
     const { processes, decided, ended } = this.#upgrades.stop(drainMs)
     if (this.#settings.sessionStore !== undefined) {
       await decided
+      // Who only starts is ended; who takes over from a keeper is waited for: two must not have the same sessions.
+      await Promise.all(this.#fleet.all.map(({ starts }) => starts.makeRoom()))
       await this.#kept.keep(this.#fleet.all)
     }
     const others = [...this.#generations].filter((generation) => !processes.has(generation))
@@ -349,6 +360,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   }
 
   #remove(index: number): void {
+    const worker = this.#fleet.find(index)
+    if (worker !== undefined) this.#kept.release(worker)
     this.#fleet.remove(index)
     this.#listeners.retire(index)
   }

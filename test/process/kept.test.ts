@@ -16,9 +16,10 @@ class Manager implements DescriptorStore {
   found = new Map<string, number[]>()
   readonly stored = new Map<string, number[]>()
 
-  put(name: string, descriptors: readonly number[]): void {
+  put(name: string, descriptors: readonly number[]): boolean {
     const duplicates = descriptors.map((descriptor) => binding().duplicate(descriptor))
     this.stored.set(name, [...(this.stored.get(name) ?? []), ...duplicates])
+    return true
   }
 
   remove(name: string): void {
@@ -125,6 +126,47 @@ t.test('from one supervisor to the next, and nothing is left of it', async (t) =
   for (const name of [...here.manager.stored.keys()]) here.manager.remove(name)
   // A keeper that had nothing leaves a bag without sessions.
   t.equal(openDescriptors(), before)
+})
+
+t.test('stopped again while it starts: nothing is in two places, nothing is lost', async (t) => {
+  const here = await place(t)
+  const first = here.next()
+  await first.start()
+  const oracles = await here.connect(40)
+  await talk(oracles)
+  await first.stop()
+  const said = (message: string) => until(() => here.logs.some((log) => log.message === message), message)
+  const instants: ((supervisor: Supervisor) => Promise<unknown>)[] = [
+    () => Promise.resolve(),
+    () => said('sessions were kept'),
+    async (supervisor) => {
+      while (!(await supervisor.status()).generations.some(({ release }) => release === '1'))
+        await new Promise(setImmediate)
+    },
+    () => said('what was kept goes on'),
+  ]
+  for (const [index, instant] of instants.entries()) {
+    here.logs.length = 0
+    const next = here.next()
+    const started = next.start().then(
+      () => 'started',
+      (error) => (error as { code: string }).code,
+    )
+    await instant(next)
+    for (const oracle of oracles) oracle.send(10)
+    await next.stop()
+    t.match(await started, /^(started|HANDOVER_BUSY)$/, `instant ${index}`)
+    t.match(
+      here.logs.filter(({ level }) => level === 'error'),
+      [],
+    )
+    t.ok(here.manager.bags().length > 0, 'kept')
+  }
+  const last = here.next()
+  await last.start()
+  t.same(await sessions(last), [40])
+  await talk(oracles)
+  await finish(oracles)
 })
 
 t.test('three workers, and then two: what one too many had goes on in another', async (t) => {

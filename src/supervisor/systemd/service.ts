@@ -3,7 +3,6 @@
  * the supervisor itself: a runtime does not know of the manager.
  */
 import { nowMs } from '../../sys/clock.js'
-import { KEEP_MS } from '../keeper.js'
 import { EXIT_GRACE_MS } from '../options.js'
 import type { Supervisor } from '../supervisor.js'
 import type { NotifyClient } from './notify-client.js'
@@ -14,7 +13,8 @@ export interface ServiceOptions {
   readonly supervisor: Supervisor
   readonly readyTimeoutMs: number
   readonly drainMs: number
-  readonly keepsSessions: boolean
+  /** How much longer a stop may take for sessions that are kept; 0 when none are. */
+  readonly keepMs: number
   /** Of WATCHDOG_USEC; undefined when the manager does not watch. */
   readonly watchdogMs: number | undefined
 }
@@ -102,8 +102,7 @@ export class Service {
   #stops(): void {
     if (this.#isStopping) return
     this.#isStopping = true
-    const { drainMs, keepsSessions } = this.#options
-    const graceMs = drainMs + EXIT_GRACE_MS + MARGIN_MS + (keepsSessions ? KEEP_MS : 0)
+    const graceMs = this.#options.drainMs + this.#options.keepMs + EXIT_GRACE_MS + MARGIN_MS
     this.#options.client.say({ STOPPING: 1, STATUS: 'stops', EXTEND_TIMEOUT_USEC: usec(graceMs) })
   }
 

@@ -1,6 +1,5 @@
 /** The unit files of a supervisor: systemd.service(5), systemd.socket(5), systemd.exec(5). */
 import { HandoverError } from '../../errors.js'
-import { KEEP_MS } from '../keeper.js'
 import { EXIT_GRACE_MS } from '../options.js'
 
 export interface UnitOptions {
@@ -18,6 +17,8 @@ export interface UnitOptions {
   /** The longest an upgrade may take to its end. */
   readonly upgradeMs: number
   readonly drainMs: number
+  /** How much longer a stop may take with `--keep sessions`. */
+  readonly keepMs: number
   readonly watchdogSeconds: number
   /** Its socket units. */
   readonly sockets?: readonly string[]
@@ -60,7 +61,7 @@ KillMode=mixed`
 /** The end of a supervisor that was killed must not be that of its runtimes, nor of what the next one finds them by. */
 const SESSIONS = `# SIGTERM goes to the supervisor, which stops its runtimes in order; those of one that was killed go on under the next.
 KillMode=process
-RuntimeDirectoryPreserve=restart`
+RuntimeDirectoryPreserve=yes`
 
 /** The complete unit. @throws HandoverError HANDOVER_USAGE where systemd could not read it. */
 export function serviceUnit(options: UnitOptions): string {
@@ -76,7 +77,7 @@ export function serviceUnit(options: UnitOptions): string {
     ...command,
   ]
   const keepsSessions = options.options[options.options.indexOf('--keep') + 1] === 'sessions'
-  const stopMs = drainMs + EXIT_GRACE_MS + (keepsSessions ? KEEP_MS : 0)
+  const stopMs = drainMs + EXIT_GRACE_MS + (keepsSessions ? options.keepMs : 0)
   const who = [
     ...(dynamicUser === true ? ['DynamicUser=yes'] : []),
     ...(user === undefined ? [] : [`User=${plain('--user', user)}`]),
