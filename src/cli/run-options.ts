@@ -66,6 +66,10 @@ export function runOptions(command: Command): Command {
         ['listeners', 'sessions'],
       ),
     )
+    .option(
+      '--escrow <duration>',
+      'how often what has changed is kept beside a runtime, should it crash, such as 100ms',
+    )
     .option('--memory-limit <size>', 'memory all runtimes may have together in an upgrade, such as 1G or 512M')
   runs.set(command, command.options.slice(before))
   return command

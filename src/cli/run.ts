@@ -29,6 +29,7 @@ export interface RunFlags extends ProgramFlags {
   readonly maxCrashes: number
   readonly health?: string
   readonly probation?: string
+  readonly escrow?: string
   readonly json?: boolean
 }
 
@@ -64,6 +65,7 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
     maxCrashes: flags.maxCrashes,
     ...(flags.health === undefined ? {} : { health: flags.health }),
     ...(flags.probation === undefined ? {} : { probationMs: parseDuration(flags.probation) }),
+    ...(flags.escrow === undefined ? {} : { escrowMs: parseDuration(flags.escrow) }),
     ...(flags.memoryLimit === undefined ? {} : { memoryLimitBytes: parseSize(flags.memoryLimit) }),
     logger,
   })

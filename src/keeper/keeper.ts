@@ -7,9 +7,15 @@ import { makeRoom } from '../runtime/budget.js'
 import type { Control, Told } from '../runtime/control.js'
 import { type TransferFields, Transfers } from '../runtime/transfers.js'
 import { closeAll } from '../sys/channel.js'
+import { Link } from '../sys/link.js'
+import { Fence } from '../transfer/fence.js'
+import { Successor } from '../transfer/successor.js'
 import type { Ending } from '../transfer/types.js'
+import { ESCROW_OVER } from '../wire/escrow.js'
 import type { ReasonFields } from '../wire/fields.js'
+import { TRANSFER } from '../wire/messages.js'
 import { pack, unpack } from './bag.js'
+import { EscrowIntake } from './escrow.js'
 import { Kept } from './kept.js'
 import { keeperSink } from './sink.js'
 import { keeperSource } from './source.js'
@@ -19,6 +25,8 @@ export class Keeper {
   readonly #kept = new Kept()
   readonly #transfers: Transfers
   readonly #lost: ReasonFields[] = []
+  /** Of a runtime that serves, until it has ended. */
+  #escrow: EscrowIntake | undefined
   /** In bags: whatever it gave away from now on, two would have. */
   #isPacked = false
 
@@ -28,6 +36,8 @@ export class Keeper {
     this.#transfers = new Transfers({
       source: () => keeperSource(this.#kept),
       sink: () => keeperSink(this.#kept, makeRoom),
+      escrow: (fields, [channel, pidfd, token]) =>
+        this.#takeCheckpoints(fields, new Link(channel, TRANSFER, 'predecessor'), new Fence(pidfd, token)),
       onEnding: (fields, ending) => this.#onEnding(fields, ending),
       onTruncated: () => this.#fail('predecessor', 'the keeper is at its limit of descriptors (RLIMIT_NOFILE)'),
     })
@@ -48,6 +58,8 @@ export class Keeper {
         void this.#answer(message.fields.request, message.fields.settled === true)
         return
       case 'transfer':
+        // Its end may not have been read yet.
+        if (message.fields.side === 'predecessor') this.#settle()
         if (!this.#isPacked) this.#transfers.begin(message.fields, message.descriptors as [number, number, number])
         else {
           closeAll(message.descriptors)
@@ -68,7 +80,33 @@ export class Keeper {
 
   async #answer(request: number, settled: boolean): Promise<void> {
     if (settled) await this.#transfers.settled
-    this.#control.send('status', { request, sessions: this.#kept.counts(), unregistered: 0 })
+    // Of an escrow: those that would not go on, since their checkpoint is not their last word.
+    const unregistered = this.#escrow?.count() ?? 0
+    this.#control.send('status', { request, sessions: this.#kept.counts(), unregistered })
+  }
+
+  /** What a former escrow has left is of no use: the sessions are the runtime's. */
+  #takeCheckpoints(fields: TransferFields, link: Link<typeof TRANSFER>, fence: Fence): void {
+    this.#kept.clear()
+    const escrow = new EscrowIntake(this.#kept)
+    this.#escrow = escrow
+    const sink = escrow.sink(makeRoom)
+    // Silence is nothing: a runtime may have nothing to say for as long as nobody comes.
+    new Successor(link, fence, sink, { ...fields, checkMs: SILENCE_MS, policy: 'best-effort' }, (ending) => {
+      if (this.#escrow !== escrow) return
+      const [why] = 'reasons' in ending ? ending.reasons : []
+      if (why?.reason === ESCROW_OVER) {
+        this.#escrow = undefined
+        this.#kept.clear()
+      } else this.#settle()
+    }).start()
+  }
+
+  #settle(): void {
+    const closed = this.#escrow?.settle() ?? 0
+    this.#escrow = undefined
+    if (closed > 0)
+      this.#lost.push({ reason: 'it was read from, or written to, after its last checkpoint', count: closed })
   }
 
   #unpack(descriptor: number, isLast: boolean): void {
@@ -102,7 +140,8 @@ export class Keeper {
         this.#control.send('active', { sessions: ending.sessions, pauseMs: ending.pauseMs, listeners: [] })
         return
       case 'committed': {
-        const { moved, phases, reasons } = ending
+        const { moved, phases } = ending
+        const reasons = [...this.#lost.splice(0), ...ending.reasons].slice(0, MAX_REASONS)
         this.#control.send('committed', { moved, phases, reasons, left: 0 })
         this.#control.send('drained', { drained: 0, dropped: 0, reasons: [] })
         return
@@ -118,5 +157,6 @@ export class Keeper {
   }
 }
 
+const SILENCE_MS = 24 * 60 * 60 * 1000
 /** Beyond, they are not told one by one. */
 const MAX_REASONS = 20

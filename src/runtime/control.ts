@@ -112,7 +112,7 @@ export class Control {
     })
     if (!this.#isRef) this.#link.unref()
     const { pid, versions } = process
-    const can = { groups: true, retires: true }
+    const can = { groups: true, retires: true, escrows: true }
     this.#link.send('hello', { protocol: PROTOCOL_RANGE, pid, node: versions.node, release: this.#release, ...can })
   }
 

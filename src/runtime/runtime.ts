@@ -9,6 +9,7 @@ import type { CONTROL, Fields } from '../wire/messages.js'
 import type { Drainer, Host } from './adapter.js'
 import type { Control, Told } from './control.js'
 import { type DrainOptions, drain } from './drain.js'
+import { Escrow } from './escrow.js'
 import type { Following } from './follow.js'
 import { Gives } from './give.js'
 import { HookList } from './hooks.js'
@@ -45,6 +46,7 @@ export class JoinedRuntime implements Host {
   /** Sessions that have followed into this process. */
   #followed = 0
   readonly #transfers: Transfers
+  readonly #escrow: Escrow
   /** With other processes that serve, beside the transfers. */
   readonly #gives: Gives
 
@@ -62,11 +64,20 @@ export class JoinedRuntime implements Host {
     this.#transport = transport
     this.#logger = logger
     this.#sessions = new Sessions(transport)
+    this.#escrow = new Escrow({
+      sessions: this.#sessions,
+      states: this.#states,
+      transport,
+      onOver: () => control?.send('escrowed', {}),
+    })
     this.#transfers = new Transfers({
       source: () => {
         this.#gives.finish()
+        this.#escrow.end()
         return this.#source()
       },
+      escrow: (fields, descriptors) =>
+        this.#escrow.begin(fields, descriptors, this.#phase === 'serving' && !this.#transfers.isGivingAway),
       sink: () => this.#sink(() => undefined, true),
       onEnding: (fields, ending) => this.#onEnding(fields, ending),
       onTruncated: () => this.#onTruncated(),
@@ -74,7 +85,10 @@ export class JoinedRuntime implements Host {
     this.#gives = new Gives({
       sessions: this.#sessions,
       transport,
-      offer: () => this.#source().offer(),
+      offer: () => {
+        this.#escrow.end()
+        return this.#source().offer()
+      },
       sink: (onFollowed) => this.#sink(onFollowed, false),
       onLeave: (following, drainMs) => this.#departs(following, drainMs),
       onMoved: (socket) => this.#listeners.connections.delete(socket),
@@ -323,6 +337,7 @@ export class JoinedRuntime implements Host {
       return
     }
     this.#transfers.finish()
+    this.#escrow.end()
     const reasons = sessionsThatStay(this.#sessions)
     this.#retire([], undefined)
     this.#control?.send('committed', { moved: 0, phases: [], reasons, left: 0 })

@@ -16,6 +16,8 @@ export interface TransfersContext {
   /** What it has, which is about to be given away. */
   source(): Source
   sink(): Sink
+  /** It gives checkpoints into escrow, or takes them. */
+  escrow(fields: TransferFields, descriptors: [number, number, number]): void
   /** Called once for each. */
   onEnding(fields: TransferFields, ending: Ending): void
   /** There was no room for the descriptors of one. */
@@ -50,6 +52,10 @@ export class Transfers {
   }
 
   begin(fields: TransferFields, descriptors: [number, number, number]): void {
+    if (fields.escrowMs !== undefined) {
+      this.#context.escrow(fields, descriptors)
+      return
+    }
     const group = fields.group === undefined ? undefined : this.#group
     if (fields.group !== group?.number) {
       // Its ballot did not fit into this process: alone it must not commit.

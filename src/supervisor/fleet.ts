@@ -30,7 +30,7 @@ export class Fleet {
   }
 
   remove(index: number): void {
-    this.find(index)?.starts.stop()
+    this.find(index)?.stop()
     this.#all = this.#all.filter((each) => each.index !== index)
   }
 

@@ -148,6 +148,10 @@ export class Generation extends EventEmitter<GenerationEvents> {
     return this.#hello?.groups === true
   }
 
+  get canEscrow(): boolean {
+    return this.#hello?.escrows === true
+  }
+
   /** For the other side of a transfer. Stays this object's. */
   get pidfd(): number {
     if (this.#processes === undefined) throw new Error(`generation ${this.number} has no process`)
@@ -279,6 +283,9 @@ export class Generation extends EventEmitter<GenerationEvents> {
         return
       case 'given':
         this.emit('given', message.fields)
+        return
+      case 'escrowed':
+        this.emit('escrowed')
         return
       case 'unpacked':
         this.emit('unpacked', message.fields)

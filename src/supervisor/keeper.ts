@@ -106,8 +106,7 @@ export async function packed(keeper: Generation, { checkMs }: Settings): Promise
 export async function unpark(keeper: Generation, bags: readonly number[], { checkMs }: Settings) {
   let unpacked: GenerationEvents['unpacked'][0] | undefined
   try {
-    await hears(keeper, READY_MS, (end) => keeper.once('ready', () => end()))
-    keeper.activate()
+    await becomesReady(keeper)
     await hears(keeper, checkMs, (end) => {
       keeper.once('unpacked', (said) => {
         unpacked = said
@@ -122,6 +121,11 @@ export async function unpark(keeper: Generation, bags: readonly number[], { chec
   } finally {
     closeAll(bags)
   }
+}
+
+/** Resolves when it is ready, and holds what it is given. Throws that it is not. */
+export async function becomesReady(keeper: Generation): Promise<void> {
+  await hears(keeper, READY_MS, (end) => keeper.once('ready', () => end()))
 }
 
 /** Resolves when `listen` has called `end`; throws what it gave, that the keeper is gone, or that it took too long. */

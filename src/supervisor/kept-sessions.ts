@@ -1,19 +1,15 @@
 /** What the workers serve, from one supervisor to the next: into keepers and bags at the end, and back at the start. */
 import { messageOf } from '../errors.js'
 import { closeAll } from '../sys/channel.js'
-import type { Generation } from './generation.js'
 import { packed, park, unpark } from './keeper.js'
 import type { Settings } from './options.js'
 import type { Worker } from './worker.js'
 
 export class KeptSessions {
   readonly #settings: Settings
-  readonly #spawn: (worker: number, number: number) => Generation
 
-  /** @param spawn starts a keeper for that worker. Throws when there is no process to be had. */
-  constructor(settings: Settings, spawn: (worker: number, number: number) => Generation) {
+  constructor(settings: Settings) {
     this.#settings = settings
-    this.#spawn = spawn
   }
 
   /** What the supervisor before has kept, each worker is to begin with. Never throws: what cannot be had is lost, and said. */
@@ -42,7 +38,7 @@ export class KeptSessions {
   async #restore(worker: Worker, descriptors: readonly number[]): Promise<void> {
     const { logger } = this.#settings
     try {
-      const keeper = this.#spawn(worker.index, 1)
+      const keeper = worker.spawnKeeper(1)
       const { sessions, reasons } = await unpark(keeper, descriptors, this.#settings)
       logger[reasons.length === 0 ? 'info' : 'error']({ worker: worker.index, sessions, reasons }, 'sessions were kept')
       worker.starts.takeOverFrom(keeper)
@@ -51,11 +47,12 @@ export class KeptSessions {
     }
   }
 
-  async #keep({ index, serving, starts }: Worker): Promise<void> {
+  async #keep(worker: Worker): Promise<void> {
     const { logger } = this.#settings
+    const { index, serving, starts } = worker
     try {
       const parked = serving?.joins
-        ? await park(serving, this.#spawn(index, serving.number), this.#settings)
+        ? await park(serving, worker.spawnKeeper(serving.number), this.#settings)
         : starts.keeper && { reasons: [], ...(await packed(starts.keeper, this.#settings)) }
       if (parked === undefined) return
       const { bags, sessions, reasons } = parked

@@ -70,6 +70,11 @@ export interface SupervisorOptions {
    * and takes them over: docs/adoption.md. `handover run` has that of its admin socket. Default none: nobody finds them.
    */
   readonly directory?: string
+  /**
+   * Every so many milliseconds a checkpoint of each session that has changed goes to a keeper, so that sessions go on when their process
+   * crashes: docs/escrow.md. Default none.
+   */
+  readonly escrowMs?: number
   readonly logger?: Logger
 }
 
@@ -82,11 +87,12 @@ export interface UpgradeOptions extends Pick<SupervisorOptions, 'policy' | 'unse
 }
 
 export type Settings = Required<
-  Omit<SupervisorOptions, 'logger' | 'listen' | 'listenerStore' | 'sessionStore' | 'health' | 'directory'>
+  Omit<SupervisorOptions, 'logger' | 'listen' | 'listenerStore' | 'sessionStore' | 'health' | 'directory' | 'escrowMs'>
 > & {
   readonly sessionStore: SessionStore | undefined
   readonly health: HealthCheck | undefined
   readonly directory: string | undefined
+  readonly escrowMs: number | undefined
   readonly logger: Logger
   readonly listen: readonly ListenerSpec[]
 }
@@ -99,6 +105,7 @@ const silent: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignor
 
 /** Each is a process of its own. */
 export const MAX_WORKERS = 256
+const LEAST_ESCROW_MS = 10
 /** Longest duration: those that are added up still fit a timer. */
 const MAX_MS = 24 * 60 * 60 * 1000
 
@@ -123,6 +130,9 @@ export function checkSettings(options: Partial<SupervisorOptions> & Pick<Upgrade
   if (unsettled !== undefined && !UNSETTLED.includes(unsettled)) refuse('unsettled', unsettled, UNSETTLED.join(' or '))
   if (memoryLimitBytes !== undefined && !(memoryLimitBytes > 0))
     refuse('memoryLimitBytes', memoryLimitBytes, 'a number of bytes')
+  const { escrowMs = LEAST_ESCROW_MS } = options
+  if (!(escrowMs >= LEAST_ESCROW_MS && escrowMs <= MAX_MS))
+    refuse('escrowMs', escrowMs, `${LEAST_ESCROW_MS} to 86,400,000 milliseconds`)
   if (options.health !== undefined) checkHealth(options.health)
   checkListen(options.listen ?? [])
 }
@@ -178,6 +188,7 @@ export function settingsOf(options: SupervisorOptions): Settings {
     inherited: options.inherited ?? [],
     sessionStore: options.sessionStore,
     directory: options.directory,
+    escrowMs: options.escrowMs,
     logger: options.logger ?? silent,
   }
 }

@@ -18,6 +18,8 @@ export interface GenerationEvents {
   given: [Said<'given'>]
   voted: [number]
   unpacked: [Said<'unpacked'>]
+  /** There is no escrow, or none any more. */
+  escrowed: []
   /** Of a keeper: a bag. The descriptor is the listener's. */
   packed: [Said<'packed'>, number]
   /** A listening socket that it serves on, for whoever owns the descriptor from here on. */

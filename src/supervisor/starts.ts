@@ -35,6 +35,8 @@ export class Starts {
   #retry: { readonly timer: NodeJS.Timeout; readonly atMs: number } | undefined
   #isStopped = false
   #keeper: Generation | undefined
+  #triesLeft = 0
+  #released = Promise.resolve()
 
   constructor(context: StartsContext) {
     this.#context = context
@@ -46,18 +48,23 @@ export class Starts {
     return this.#keeper?.alive ? this.#keeper : undefined
   }
 
-  /** What is started next takes over from it. */
-  takeOverFrom(keeper: Generation): void {
+  /** What is started next takes over from it; so many may try to. */
+  takeOverFrom(keeper: Generation, tries = Number.POSITIVE_INFINITY): void {
     this.#keeper = keeper
+    this.#triesLeft = tries
   }
 
-  /** Somebody serves. Resolves when it is gone. */
-  async releaseKeeper(): Promise<void> {
+  /** Somebody serves, or it is given up. Resolves when it is gone. */
+  releaseKeeper(): Promise<void> {
     const keeper = this.#keeper
-    // Its account of what has moved comes before the answer.
-    await keeper?.ask(LAST_WORDS_MS)
-    await keeper?.kill()
     this.#keeper = undefined
+    const release = async () => {
+      // Its account of what has moved comes before the answer.
+      await keeper?.ask(LAST_WORDS_MS)
+      await keeper?.kill()
+    }
+    if (keeper !== undefined) this.#released = release()
+    return this.#released
   }
 
   /** Throws when there is no process to be had. */
@@ -66,6 +73,7 @@ export class Starts {
     clearTimeout(this.#retry?.timer)
     this.#retry = undefined
     const { spawn, onServes, listeners, settings } = this.#context
+    if (this.#triesLeft-- <= 0) void this.releaseKeeper()
     const generation = spawn(number)
     const start: Start = {
       generation,

@@ -59,9 +59,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#target = { release: options.release, running: options.release }
     if (this.#settings.adoptOrphans)
       this.#orphans = new Orphans((pid) => [...this.#generations].some(({ startedPid }) => startedPid === pid))
-    this.#kept = new KeptSessions(this.#settings, (worker, number) =>
-      this.#generations.spawnKeeper({ worker, workers: 1, number }, keeperRelease(this.#target.release)),
-    )
+    this.#kept = new KeptSessions(this.#settings)
     this.#fleet = new Fleet(this.#settings.workers, (index) => this.#worker(index))
   }
 
@@ -252,12 +250,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   async #stop(): Promise<void> {
     this.emit('stopping')
     this.#trials.end()
-    for (const { starts } of this.#fleet.all) starts.stop()
+    for (const worker of this.#fleet.all) worker.stop()
     this.#settings.logger.info({}, 'stopping')
     // Who is being taken over would be left behind, with nobody to find it.
     await this.#resuming?.catch(() => undefined)
     await this.#restoring
-    for (const { starts } of this.#fleet.all) starts.stop()
+    for (const worker of this.#fleet.all) worker.stop()
     const { drainMs } = this.#settings
     const { processes, decided, ended } = this.#upgrades.stop(drainMs)
     if (this.#settings.sessionStore !== undefined) {
@@ -372,6 +370,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       settings: this.#settings,
       listeners: this.#listeners,
       isOneOfMany: () => this.#fleet.count > 1,
+      spawnKeeper: (number) =>
+        this.#generations.spawnKeeper({ worker: index, workers: 1, number }, keeperRelease(this.#target.release)),
       spawn: (number = ++this.#generationCount) =>
         this.#generations.spawn(
           { worker: index, workers: this.#fleet.count, number },

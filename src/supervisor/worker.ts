@@ -1,6 +1,7 @@
 /** One of the processes that serve side by side: who serves as it now, and that somebody does so again after a crash. */
 import type { HandoverError } from '../errors.js'
 import type { Logger } from '../logger.js'
+import { EscrowOfWorker } from './escrow.js'
 import type { Generation } from './generation.js'
 import type { Listeners } from './listeners.js'
 import type { Settings } from './options.js'
@@ -15,6 +16,8 @@ export interface WorkerContext {
   /** It is said in the logs which worker it is. */
   isOneOfMany(): boolean
   spawn(number: number | undefined): Generation
+  /** A keeper for this worker. */
+  spawnKeeper(number: number): Generation
   /** Its end is judged when the upgrade is decided that it is the predecessor of. */
   isJudgedLater(generation: Generation): boolean
   /** Its upgrade will be undone: the release before has not crashed. */
@@ -24,6 +27,8 @@ export interface WorkerContext {
   onGaveUp(error: HandoverError): void
 }
 
+/** Processes that may crash of what they take over from an escrow. */
+const TRIES = 2
 /** Who is to be replaced by the release before must not be the one crash too many. */
 const ONE_MORE = 2
 
@@ -32,6 +37,7 @@ export class Worker {
   readonly starts: Starts
   /** What it runs, when it has gone before the others; undefined when it is what all run. */
   target: Target | undefined
+  readonly #escrow: EscrowOfWorker
   readonly #context: WorkerContext
   readonly #logger: Logger
   #serving: Generation | undefined
@@ -39,10 +45,11 @@ export class Worker {
   #hasGivenUp = false
 
   constructor(context: WorkerContext) {
-    const { index, settings, listeners, isOneOfMany, spawn, onCrashed, onGaveUp } = context
+    const { index, settings, listeners, isOneOfMany, spawn, spawnKeeper, onCrashed, onGaveUp } = context
     this.index = index
     this.#context = context
     this.#logger = labelled(settings.logger, (fields) => (isOneOfMany() ? { worker: index, ...fields } : fields))
+    this.#escrow = new EscrowOfWorker({ ...settings, logger: this.#logger }, spawnKeeper)
     this.starts = new Starts({
       settings: { ...settings, logger: this.#logger },
       listeners,
@@ -57,6 +64,11 @@ export class Worker {
         onGaveUp(error)
       },
     })
+  }
+
+  /** Throws when there is no process to be had. */
+  spawnKeeper(number: number): Generation {
+    return this.#context.spawnKeeper(number)
   }
 
   get serving(): Generation | undefined {
@@ -92,14 +104,27 @@ export class Worker {
       if (generation === this.#serving && !this.#context.isJudgedLater(generation)) this.crashed(generation)
     }
     this.#context.onServing(generation)
-    if (generation.alive) generation.once('exit', onExit)
-    else onExit()
+    if (generation.alive) {
+      generation.once('exit', onExit)
+      this.#escrow.follow(generation)
+    } else onExit()
+  }
+
+  /** Nothing is started any more, nor kept for the next. */
+  stop(): void {
+    this.starts.stop()
+    this.#escrow.stop()
   }
 
   crashed(generation: Generation): void {
     this.#serving = undefined
     this.#latest = generation
-    if (this.#context.isOnTrial(generation)) this.starts.forgive(ONE_MORE)
+    const keeper = this.#escrow.take(generation)
+    const isOnTrial = this.#context.isOnTrial(generation)
+    if (isOnTrial) this.starts.forgive(ONE_MORE)
+    // Of a release on trial the one before may be able to read nothing.
+    if (isOnTrial) void keeper?.kill()
+    else if (keeper !== undefined) this.starts.takeOverFrom(keeper, TRIES)
     this.starts.again(generation.number, generation.ending ?? 'is gone')
   }
 }

@@ -95,6 +95,13 @@ export class Predecessor {
     this.#link.send('offer', { protocol: PROTOCOL_RANGE, follows: true, ...this.#source.offer() })
   }
 
+  /** Before the freeze: gives it up, at once, and says why. */
+  withdraw(reason: string): void {
+    if (this.#ended) return
+    this.#fail(new Refusal([{ reason, count: 1 }]))
+    this.#thaw()
+  }
+
   /** While the event loop turns. */
   #onAnswer(message: TransferMessage): void {
     this.#expectAnswer()
@@ -123,6 +130,7 @@ export class Predecessor {
         if (part === undefined && this.#outstanding === 0) {
           if (this.#group === undefined || (await this.#mayFreeze(this.#group, copy))) break
           if (this.#phase !== 'copy') return
+          if (this.#group?.isEndless) this.#sendStates(copy)
           continue
         }
         // Not queued when the channel is full: that would take a duplicate of each descriptor.
@@ -139,6 +147,13 @@ export class Predecessor {
       this.#fail(error)
       this.#thaw()
     }
+  }
+
+  /** Not queued: who does not take them is stuck. */
+  #sendStates(copy: Copy): void {
+    for (const state of copy.states('copy'))
+      if (!this.#link.sendBefore(nowMs(), 'state', this.#noteState(state)))
+        throw new Error('the successor does not take the shared states')
   }
 
   /** With others: when they have settled, too. Meanwhile no answer is due, and what is new is copied from time to time. */

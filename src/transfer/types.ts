@@ -53,6 +53,8 @@ export interface Group {
   mayFreeze(): Promise<boolean | undefined>
   /** The successor has voted; to be said once. */
   voted(): void
+  /** It never freezes: shared states are sent again when they have changed, too. */
+  readonly isEndless?: boolean
   /** What all decide. */
   readonly ballot: Ballot
 }

@@ -89,6 +89,7 @@ export const CONTROL = {
       release: name,
       retires: v.optional(v.boolean()),
       groups: v.optional(v.boolean()),
+      escrows: v.optional(v.boolean()),
     }),
   },
   welcome: {
@@ -137,6 +138,8 @@ export const CONTROL = {
       copyMs: v.optional(milliseconds),
       unsettled: v.optional(v.picklist(['freeze', 'refuse'])),
       group: v.optional(count),
+      /** Into escrow, only to those that have said `escrows`: no freeze ever, and so long between two rounds of the copy. */
+      escrowMs: v.optional(milliseconds),
     }),
   },
   /** The next transfer with this number is one of several that commit together. Descriptors: those of the ballot. */
@@ -193,6 +196,8 @@ export const CONTROL = {
     descriptors: 0,
     fields: v.object(drained),
   },
+  /** There is no escrow, or none any more. */
+  escrowed: { from: 'runtime', descriptors: 0, fields: v.object({}) },
   /** To a keeper: what a supervisor before had kept, a bag at a time. After the last it answers `unpacked`. */
   unpack: { from: 'supervisor', descriptors: 1, fields: v.object({ last: v.boolean() }) },
   unpacked: {

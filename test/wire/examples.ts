@@ -66,6 +66,7 @@ export const EXAMPLES: Record<string, Record<string, Fields[]>> = {
       { side: 'successor', outcome: 'failed', reasons: [], phases: [], pauseMs: null },
     ],
     drained: [{ drained: 1, dropped: 2, reasons }],
+    escrowed: [{}],
     unpack: [{ last: false }],
     unpacked: [{ sessions: 3, states: 1, reasons }],
     pack: [{}],

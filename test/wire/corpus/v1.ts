@@ -123,6 +123,7 @@ export const MESSAGES: Readonly<Record<'CONTROL' | 'TRANSFER' | 'BAG', Readonly<
     voted: stored({ group: 3 }, 0, 5),
     give: stored({ side: 'giver', give: 5, sessions: 40, checkMs: 10_000, freezeMs: 5_000, drainMs: 30_000 }, 1, 7),
     given: stored({ give: 5, sessions: 40, pauseMs, reasons }, 0, 6),
+    escrowed: stored({}, 0, 7),
     unpack: stored({ last: true }, 1, 7),
     unpacked: stored({ sessions: 2, states: 1, reasons }, 0, 8),
     pack: stored({}, 0, 8),
