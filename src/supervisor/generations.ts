@@ -60,9 +60,9 @@ export class Generations {
 
   /**
    * Takes over one that another supervisor has started. Throws when that process has ended.
-   * @param channel to it; taken over, also when it throws.
+   * @param channel to it; taken over, also when it throws. Undefined: a program that does not join.
    */
-  adopt(known: ProcessRecord & { pid: number; startTime: string }, channel: number): Generation {
+  adopt(known: ProcessRecord & { pid: number; startTime: string }, channel?: number): Generation {
     const { release, notify, startedAtMs, number, worker, workers, start } = known
     const generation = new Generation(
       { number, worker, workers, start },
@@ -75,20 +75,7 @@ export class Generations {
   }
 
   rows(): ProcessRecord[] {
-    const rows = [...this.#all].map(
-      ({ number, worker, workers, start, release, startedPid, startTime, ...rest }): ProcessRecord => ({
-        number,
-        worker,
-        workers,
-        start,
-        release,
-        pid: startedPid ?? null,
-        startTime: startTime ?? null,
-        notify: rest.notifySocket,
-        startedAtMs: rest.startedAtMs,
-        drainUntilMs: rest.drainUntilMs ?? null,
-      }),
-    )
+    const rows = [...this.#all].map(rowOf)
     return this.#coming === undefined ? rows : [...rows, this.#coming]
   }
 
@@ -108,5 +95,22 @@ export class Generations {
       )
     })
     return generation
+  }
+}
+
+function rowOf(generation: Generation): ProcessRecord {
+  const { number, worker, workers, start, release, startedPid, startTime, startedAtMs, state } = generation
+  return {
+    number,
+    worker,
+    workers,
+    start,
+    release,
+    pid: startedPid ?? null,
+    startTime: startTime ?? null,
+    notify: generation.notifySocket,
+    startedAtMs,
+    drainUntilMs: generation.drainUntilMs ?? null,
+    ...(!generation.joins && (state === 'serving' || state === 'draining') ? { program: state } : {}),
   }
 }
