@@ -97,7 +97,10 @@ export function startSupervisor(t: Teardown, options: SupervisorOptions): TestSu
     startCli,
     processes,
     // The socket on which a process is found has its number in its name.
-    paths: () => pathsUnder(directory).map((path) => path.replace(/[^/]+\.join$/, 'N.join')),
+    paths: () =>
+      pathsUnder(directory)
+        .map((path) => path.replace(/[^/]+\.join$/, 'N.join'))
+        .sort(),
   }
 }
 
