@@ -36,6 +36,7 @@
             'native/posix_rendezvous.cc',
             'native/posix_socket.cc',
             'native/posix_spawn.cc',
+            'native/posix_tcp.cc',
             'native/posix_user.cc',
             'native/watcher.cc',
           ],

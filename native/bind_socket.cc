@@ -6,6 +6,7 @@
 #include "posix_message.h"
 #include "posix_notify.h"
 #include "posix_socket.h"
+#include "posix_tcp.h"
 
 namespace handover {
 namespace {
@@ -107,6 +108,19 @@ Napi::Value QueueSizes(const Napi::CallbackInfo& info) {
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("receive", sizes.receive);
   result.Set("send", sizes.send);
+  return result;
+}
+
+Napi::Value StreamPosition(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const int fd = arguments.Descriptor(0, "fd");
+  if (arguments.failed()) return {};
+  posix::StreamPosition position;
+  const Status status = posix::GetStreamPosition(fd, &position);
+  if (!status.ok()) return Done(info.Env(), status);
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("read", static_cast<double>(position.read));
+  result.Set("written", static_cast<double>(position.written));
   return result;
 }
 
@@ -215,6 +229,7 @@ void BindSockets(Napi::Object exports) {
   Bind<SocketCookie>(exports, "socketCookie");
   Bind<IsListening>(exports, "isListening");
   Bind<QueueSizes>(exports, "queueSizes");
+  Bind<StreamPosition>(exports, "streamPosition");
   Bind<SocketOptions>(exports, "socketOptions");
   Bind<ListenTcp>(exports, "listenTcp");
   Bind<BindUdp>(exports, "bindUdp");

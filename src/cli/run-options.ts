@@ -63,7 +63,7 @@ export function runOptions(command: Command): Command {
     .addOption(unsettled().default(UNSETTLED[0]))
     .addOption(
       new Option('--keep <what>', "what systemd's store of descriptors keeps over a restart of the supervisor").choices(
-        ['listeners'],
+        ['listeners', 'sessions'],
       ),
     )
     .option('--memory-limit <size>', 'memory all runtimes may have together in an upgrade, such as 1G or 512M')

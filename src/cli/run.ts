@@ -5,9 +5,10 @@ import { EXIT, HandoverError, messageOf } from '../errors.js'
 import type { Replace } from '../supervisor/admin.js'
 import { answerClient, type Carried, goBack, type Image, takeCarried } from '../supervisor/image.js'
 import { Admin, adminSocketPath, Supervisor } from '../supervisor/index.js'
+import { keepMs } from '../supervisor/keeper.js'
 import type { POLICIES, UNSETTLED } from '../supervisor/options.js'
 import { answerRehearsal, isRehearsal } from '../supervisor/rehearsal.js'
-import { listenerStore, managerOf, Service } from '../supervisor/systemd/index.js'
+import { listenerStore, managerOf, Service, sessionStore } from '../supervisor/systemd/index.js'
 import { parseDuration } from './duration.js'
 import { parseListen } from './listen.js'
 import { type ProgramFlags, programOptions } from './program.js'
@@ -26,7 +27,7 @@ export interface RunFlags extends ProgramFlags {
   readonly unsettled: (typeof UNSETTLED)[number]
   readonly memoryLimit?: string
   readonly workers: number
-  readonly keep?: 'listeners'
+  readonly keep?: 'listeners' | 'sessions'
   readonly user?: string
   readonly maxCrashes: number
   readonly health?: string
@@ -61,6 +62,7 @@ async function supervise(
   const logger = await createLogger(flags.json === true)
   const manager = managerOf(process.env, process.pid)
   const [readyTimeoutMs, drainMs] = [parseDuration(flags.readyTimeout), parseDuration(flags.drain)]
+  const [checkMs, freezeMs] = [parseDuration(flags.check), parseDuration(flags.freeze)]
   const options = {
     release: {
       command,
@@ -74,10 +76,11 @@ async function supervise(
     directory: dirname(path),
     inherited: manager.sockets,
     ...(manager.store === undefined || flags.keep === undefined ? {} : { listenerStore: listenerStore(manager.store) }),
+    ...(manager.store === undefined || flags.keep !== 'sessions' ? {} : { sessionStore: sessionStore(manager.store) }),
     readyTimeoutMs,
     drainMs,
-    freezeMs: parseDuration(flags.freeze),
-    checkMs: parseDuration(flags.check),
+    freezeMs,
+    checkMs,
     copyMs: parseDuration(flags.copy),
     policy: flags.policy,
     unsettled: flags.unsettled,
@@ -102,7 +105,16 @@ async function supervise(
   await admin.open()
   logger.info({ name: flags.name, pid: process.pid, admin: path, ...now }, 'supervisor started')
   const { client, watchdogMs } = manager
-  const service = client && new Service({ client, supervisor, readyTimeoutMs, drainMs, watchdogMs })
+  const service =
+    client &&
+    new Service({
+      client,
+      supervisor,
+      readyTimeoutMs,
+      drainMs,
+      keepMs: flags.keep === 'sessions' ? keepMs({ checkMs, freezeMs }) : 0,
+      watchdogMs,
+    })
 
   const ended = new Promise<number>((resolve) => {
     let stopping = false

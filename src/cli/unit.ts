@@ -4,6 +4,7 @@ import { mkdirSync, realpathSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { HandoverError, messageOf } from '../errors.js'
 import { adminSocketPath } from '../supervisor/directory.js'
+import { keepMs } from '../supervisor/keeper.js'
 import {
   notifyReloadDropIn,
   type SocketOption,
@@ -61,6 +62,7 @@ export function unit(command: readonly string[], flags: UnitFlags, options: read
     ...(flags.group === undefined ? {} : { group: flags.group }),
     ...(flags.dynamicUser === undefined ? {} : { dynamicUser: flags.dynamicUser }),
     drainMs: parseDuration(flags.drain),
+    keepMs: keepMs({ checkMs: parseDuration(flags.check), freezeMs: parseDuration(flags.freeze) }),
     upgradeMs: longestUpgradeMs(flags),
     watchdogSeconds: Math.ceil(parseDuration(flags.watchdog) / 1000),
     sockets: [...sockets.keys()],

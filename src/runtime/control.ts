@@ -11,7 +11,7 @@ export const CHANNEL_VARIABLE = 'HANDOVER_CHANNEL'
 
 export type Told = Extract<
   ControlMessage,
-  { kind: 'activate' | 'transfer' | 'retire' | 'ask' | 'group' | 'freeze' | 'give' }
+  { kind: 'activate' | 'transfer' | 'retire' | 'ask' | 'group' | 'freeze' | 'give' | 'pack' | 'unpack' }
 >
 
 export class Control {
@@ -149,6 +149,8 @@ export class Control {
       case 'group':
       case 'freeze':
       case 'give':
+      case 'pack':
+      case 'unpack':
         this.#onTold(message)
         return
     }

@@ -3,20 +3,14 @@ import type { Server, Socket } from 'node:net'
 import { HandoverError, messageOf } from '../errors.js'
 import type { Logger } from '../logger.js'
 import { Ballot } from '../sys/ballot.js'
-import { closeAll } from '../sys/channel.js'
 import { nowMs } from '../sys/clock.js'
-import { Link } from '../sys/link.js'
-import { Fence } from '../transfer/fence.js'
-import { Predecessor } from '../transfer/predecessor.js'
-import { Successor } from '../transfer/successor.js'
 import type { Ending, Pause, Sink, Source } from '../transfer/types.js'
-import { type CONTROL, type Fields, TRANSFER } from '../wire/messages.js'
+import type { CONTROL, Fields } from '../wire/messages.js'
 import type { Drainer, Host } from './adapter.js'
 import type { Control, Told } from './control.js'
 import { type DrainOptions, drain } from './drain.js'
 import type { Following } from './follow.js'
 import { Gives } from './give.js'
-import { ControlGroup } from './group.js'
 import { HookList } from './hooks.js'
 import type { AskedSocket } from './listen-options.js'
 import { type Endpoint, Listeners } from './listeners.js'
@@ -25,11 +19,10 @@ import { Sessions } from './sessions.js'
 import { createSink } from './sink.js'
 import { createSource } from './source.js'
 import { States } from './states.js'
+import { type TransferFields, Transfers } from './transfers.js'
 import type { Transport } from './transport.js'
 import type { Hooks, ListenOptions, SessionDefinition, SessionKind, StateDefinition, Worker } from './types.js'
 import { readables } from './versions.js'
-
-type TransferFields = Fields<typeof CONTROL, 'transfer'>
 
 /** The `request` of a status nobody has asked for. */
 const UNASKED = 0
@@ -49,15 +42,11 @@ export class JoinedRuntime implements Host {
   #serving: (() => void) | undefined
   /** What has stayed behind of a transfer from here. */
   #left: Following | undefined
-  /** The transfer into this process, until nothing follows in it any more; and how many sessions have. */
-  #intake: Successor | undefined
+  /** Sessions that have followed into this process. */
   #followed = 0
-  /** A transfer from here is under way. */
-  #isGivingAway = false
+  readonly #transfers: Transfers
   /** With other processes that serve, beside the transfers. */
   readonly #gives: Gives
-  /** That of the transfer that comes, or is under way. */
-  #group: ControlGroup | undefined
 
   /** @param control undefined: stands alone. */
   constructor(
@@ -73,6 +62,15 @@ export class JoinedRuntime implements Host {
     this.#transport = transport
     this.#logger = logger
     this.#sessions = new Sessions(transport)
+    this.#transfers = new Transfers({
+      source: () => {
+        this.#gives.finish()
+        return this.#source()
+      },
+      sink: () => this.#sink(() => undefined, true),
+      onEnding: (fields, ending) => this.#onEnding(fields, ending),
+      onTruncated: () => this.#onTruncated(),
+    })
     this.#gives = new Gives({
       sessions: this.#sessions,
       transport,
@@ -185,29 +183,33 @@ export class JoinedRuntime implements Host {
         void this.#answer(message.fields)
         return
       case 'transfer':
-        this.#transfer(message.fields, message.descriptors as [number, number, number])
+        this.#transfers.begin(message.fields, message.descriptors as [number, number, number])
         return
       case 'retire':
         this.#retireAlone(message.fields)
         return
       case 'group':
-        this.#join(message.fields.group, message.descriptors as [number, number])
+        this.#transfers.join(
+          message.fields.group,
+          new Ballot(...(message.descriptors as [number, number])),
+          this.#control as Control,
+        )
         return
       case 'give':
         this.#gives.begin(
           message.fields,
           message.descriptors[0] as number,
-          this.#phase === 'serving' && !this.#isGivingAway,
+          this.#phase === 'serving' && !this.#transfers.isGivingAway,
         )
         return
       case 'freeze':
-        if (this.#group?.number === message.fields.group) this.#group.release()
+        this.#transfers.freeze(message.fields.group)
         return
     }
   }
 
   async #answer({ request, settled }: Fields<typeof CONTROL, 'ask'>): Promise<void> {
-    if (settled) await Promise.all([this.#intake?.settled, this.#gives.settled()])
+    if (settled) await Promise.all([this.#transfers.settled, this.#gives.settled()])
     this.#say(request)
   }
 
@@ -219,35 +221,6 @@ export class JoinedRuntime implements Host {
       followed: this.#followed,
       following: this.#left?.isUnderWay ?? false,
     })
-  }
-
-  #join(number: number, [box, bell]: [number, number]): void {
-    this.#group?.close()
-    this.#group = new ControlGroup(number, new Ballot(box, bell), this.#control as Control)
-  }
-
-  #transfer(fields: TransferFields, descriptors: [number, number, number]): void {
-    const group = fields.group === undefined ? undefined : this.#group
-    if (fields.group !== group?.number) {
-      // Its ballot did not fit into this process: alone it must not commit.
-      closeAll(descriptors)
-      this.#onTruncated()
-      return
-    }
-    const [channel, pidfd, token] = descriptors
-    const fence = new Fence(pidfd, token)
-    const onEnding = (ending: Ending) => this.#onEnding(fields, ending)
-    if (fields.side === 'predecessor') {
-      this.#intake?.finish()
-      this.#gives.finish()
-      this.#isGivingAway = true
-      const source = this.#source()
-      new Predecessor(new Link(channel, TRANSFER, 'successor'), fence, source, fields, onEnding, group).start()
-    } else {
-      const sink = this.#sink(() => undefined, true)
-      this.#intake = new Successor(new Link(channel, TRANSFER, 'predecessor'), fence, sink, fields, onEnding)
-      this.#intake.start()
-    }
   }
 
   #source(): Source {
@@ -281,7 +254,7 @@ export class JoinedRuntime implements Host {
       this.#sessions.follower = undefined
       throw error
     }
-    this.#intake?.finish()
+    this.#transfers.finish()
     this.#gives.finishTaking()
     this.#retire([], following)
     this.#control?.send('committed', { moved: 0, phases: [], left: following.size })
@@ -289,16 +262,8 @@ export class JoinedRuntime implements Host {
   }
 
   #onEnding(fields: TransferFields, ending: Ending): void {
-    if (fields.side === 'predecessor') {
-      this.#leave()
-      this.#isGivingAway = false
-    }
     switch (ending.outcome) {
       case 'active':
-        // It holds what it has built, and would for as long as this process serves.
-        void this.#intake?.settled.then(() => {
-          this.#intake = undefined
-        })
         this.#report(ending.sessions, ending.pauseMs)
         return
       case 'committed':
@@ -315,11 +280,6 @@ export class JoinedRuntime implements Host {
         this.#logger?.warn({ reasons: ending.reasons }, 'transfer aborted')
         this.#control?.send('aborted', { side: fields.side, ...ending })
     }
-  }
-
-  #leave(): void {
-    this.#group?.close()
-    this.#group = undefined
   }
 
   #serve(sessions: number, pauseMs: Pause | null): void {
@@ -362,7 +322,7 @@ export class JoinedRuntime implements Host {
       this.#control?.send('aborted', { side: 'predecessor', ...refused, phases: [], pauseMs: null })
       return
     }
-    this.#intake?.finish()
+    this.#transfers.finish()
     const reasons = sessionsThatStay(this.#sessions)
     this.#retire([], undefined)
     this.#control?.send('committed', { moved: 0, phases: [], reasons, left: 0 })
@@ -390,7 +350,7 @@ export class JoinedRuntime implements Host {
 
   #onLost(error: HandoverError | undefined): void {
     // The supervisor may die at any time: sessions and listeners go on.
-    this.#group?.lose()
+    this.#transfers.lose()
     this.#logger?.warn({ error: error?.message }, 'the supervisor is gone')
   }
 }

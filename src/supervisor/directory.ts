@@ -1,6 +1,6 @@
 /** The runtime directory of a supervisor: `$XDG_RUNTIME_DIR/handover/NAME`, or `/run/handover/NAME`. Private to its user. */
-import { lstatSync, mkdirSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { lstatSync, mkdirSync, readlinkSync, type Stats, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { HandoverError, messageOf } from '../errors.js'
 
 export const DEFAULT_NAME = 'default'
@@ -58,12 +58,14 @@ export function prepareDirectory(folder: string): void {
 
 /**
  * The one above may be root's, and open to be looked at: systemd's RuntimeDirectory= makes it so. Nobody but its owner and root
- * can put another folder into the place of the inner one.
+ * can put another folder into the place of the inner one. Where systemd preserves the RuntimeDirectory= of a DynamicUser=
+ * (systemd.exec(5)), the inner one is root's own link into /run/private.
  * @throws HandoverError HANDOVER_DIRECTORY_UNSAFE
  */
 export function checkDirectory(path: string, isInner: boolean): void {
   // lstat: a symbolic link someone else has put there is not followed.
-  const { uid, mode } = lstatSync(path)
+  const found = lstatSync(path)
+  const { uid, mode } = isInner && isPrivate(path, found) ? statSync(path) : found
   const isDirectory = (mode & 0o170000) === 0o040000
   const isOwn = uid === process.geteuid?.()
   if (isDirectory && isOwn && (mode & 0o077) === 0) return
@@ -74,3 +76,8 @@ export function checkDirectory(path: string, isInner: boolean): void {
     `the runtime directory ${path} ${what}; it must be this user's, ${isInner ? 'with mode 0700' : "or root's, and not to be written to by others"}`,
   )
 }
+
+const PRIVATE = '/run/private/'
+
+const isPrivate = (path: string, link: Stats): boolean =>
+  link.isSymbolicLink() && link.uid === 0 && resolve(dirname(path), readlinkSync(path)).startsWith(PRIVATE)

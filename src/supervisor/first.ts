@@ -2,17 +2,23 @@
 import { once } from 'node:events'
 import { nowMs } from '../sys/clock.js'
 import type { Generation } from './generation.js'
+import { activate, takeoverMs } from './keeper.js'
 import type { Listeners } from './listeners.js'
 import type { Settings } from './options.js'
 import { HOW_TO_BE_READY } from './ready.js'
 
-/** Resolves with true when it serves, with false when it is gone and never did; its listeners are closed then. */
+/**
+ * Resolves with true when it serves, with false when it is gone and never did; its listeners are closed then.
+ * @param keeper has what it is to serve.
+ */
 export async function startFirst(
   generation: Generation,
   listeners: Listeners,
-  { readyTimeoutMs, logger }: Settings,
+  settings: Settings,
+  keeper: Generation | undefined,
 ): Promise<boolean> {
-  const untilMs = nowMs() + readyTimeoutMs
+  const { readyTimeoutMs, logger } = settings
+  let untilMs = nowMs() + readyTimeoutMs
   let timer: NodeJS.Timeout | undefined
   const look = () => {
     const leftMs = Math.max(untilMs, generation.extendedUntilMs) - nowMs()
@@ -27,7 +33,10 @@ export async function startFirst(
     generation.end()
   }
   look()
-  generation.once('ready', () => generation.activate())
+  generation.once('ready', () => {
+    if (keeper?.alive) untilMs = Math.max(untilMs, nowMs() + takeoverMs(settings))
+    activate(generation, keeper, settings, true)
+  })
   let serves = false
   const active = new Promise<void>((resolve) => {
     generation.once('active', (said) => {

@@ -280,6 +280,12 @@ export class Generation extends EventEmitter<GenerationEvents> {
       case 'given':
         this.emit('given', message.fields)
         return
+      case 'unpacked':
+        this.emit('unpacked', message.fields)
+        return
+      case 'packed':
+        if (!this.emit('packed', message.fields, message.descriptors[0] as number)) closeAll(message.descriptors)
+        return
       case 'status':
         this.lastStatus = message.fields
         this.#answers.get(message.fields.request)?.(message.fields)

@@ -37,6 +37,15 @@ export class Generations {
 
   /** Throws what this process lacks: descriptors. */
   spawn(of: Omit<Identity, 'start'>, release: Release, role: 'first' | 'successor'): Generation {
+    return this.#spawn(of, release, role, true)
+  }
+
+  /** As `spawn`, of one that is to serve nothing: it has no listening sockets, and is not found by another supervisor. */
+  spawnKeeper(of: Omit<Identity, 'start'>, release: Release): Generation {
+    return this.#spawn(of, release, 'successor', false)
+  }
+
+  #spawn(of: Omit<Identity, 'start'>, release: Release, role: 'first' | 'successor', serves: boolean): Generation {
     const { listeners, rendezvous, onChange } = this.#context
     const identity = { ...of, start: ++this.starts }
     const notify = notifyAddress()
@@ -45,8 +54,8 @@ export class Generations {
     onChange()
     let rejoin: number | undefined
     try {
-      rejoin = rendezvous()?.open(identity)
-      const origin = started({ release, listeners: listeners.passed(), notify, rejoin })
+      rejoin = serves ? rendezvous()?.open(identity) : undefined
+      const origin = started({ release, listeners: serves ? listeners.passed() : [], notify, rejoin })
       return this.#include(new Generation(identity, release, role, origin))
     } catch (error) {
       rendezvous()?.close(identity)
@@ -72,6 +81,11 @@ export class Generations {
     )
     generation.startedAtMs = startedAtMs
     return this.#include(generation)
+  }
+
+  /** One of them was started as that process. */
+  has(pid: number): boolean {
+    return [...this.#all].some(({ startedPid }) => startedPid === pid)
   }
 
   rows(): ProcessRecord[] {

@@ -14,6 +14,14 @@ export interface ListenerStore {
   forget(name: string, descriptor: number): void
 }
 
+/** Where what runtimes served is kept while there is no supervisor, as bags: descriptors that hold sockets and state. */
+export interface SessionStore {
+  /** Those of the supervisor before. The caller owns them. */
+  take(): { readonly worker: number; readonly descriptors: readonly number[] }[]
+  /** They stay the caller's. Resolves when they are kept; false when one was not taken, or that was not heard of in time. */
+  keep(worker: number, bags: readonly number[]): Promise<boolean>
+}
+
 const AF_UNIX = 1
 const AF_INET = 2
 const AF_INET6 = 10

@@ -2,7 +2,7 @@
 import { HandoverError } from '../errors.js'
 import type { Logger } from '../logger.js'
 import { checkHealth, type HealthCheck } from './health.js'
-import type { ListenerStore } from './kept.js'
+import type { ListenerStore, SessionStore } from './kept.js'
 import type { ListenerSpec } from './listeners.js'
 import type { PassedListener, Release } from './release.js'
 import type { UpgradePhase } from './upgrade.js'
@@ -63,6 +63,8 @@ export interface SupervisorOptions {
   readonly inherited?: readonly PassedListener[]
   /** Keeps the listening sockets beyond the end of this process. Default: they are closed by `stop()`. */
   readonly listenerStore?: ListenerStore
+  /** Keeps what the runtimes serve from `stop()` to the next supervisor's start. Default: it ends with them. */
+  readonly sessionStore?: SessionStore
   /**
    * A private folder (mode 0700, made when it is not there) in which a supervisor that comes after this one's death finds its processes
    * and takes them over: docs/adoption.md. `handover run` has that of its admin socket. Default none: nobody finds them.
@@ -80,8 +82,9 @@ export interface UpgradeOptions extends Pick<SupervisorOptions, 'policy' | 'unse
 }
 
 export type Settings = Required<
-  Omit<SupervisorOptions, 'logger' | 'listen' | 'listenerStore' | 'health' | 'directory'>
+  Omit<SupervisorOptions, 'logger' | 'listen' | 'listenerStore' | 'sessionStore' | 'health' | 'directory'>
 > & {
+  readonly sessionStore: SessionStore | undefined
   readonly health: HealthCheck | undefined
   readonly directory: string | undefined
   readonly logger: Logger
@@ -173,6 +176,7 @@ export function settingsOf(options: SupervisorOptions): Settings {
     probationMs: options.probationMs ?? (options.health === undefined ? 0 : 30_000),
     adoptOrphans: options.adoptOrphans ?? false,
     inherited: options.inherited ?? [],
+    sessionStore: options.sessionStore,
     directory: options.directory,
     logger: options.logger ?? silent,
   }

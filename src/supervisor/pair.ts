@@ -10,6 +10,7 @@ import { connect } from './connect.js'
 import { drain } from './drain.js'
 import { Facts } from './facts.js'
 import type { Generation } from './generation.js'
+import { activate, takeoverMs } from './keeper.js'
 import type { Listeners } from './listeners.js'
 import { EXIT_GRACE_MS, type Settings } from './options.js'
 import { whyNotReady } from './ready.js'
@@ -26,6 +27,8 @@ export interface PairContext {
   readonly successor: Generation
   /** Why nobody serves: the successor is then started as first generation. */
   readonly nobodyServes: string | undefined
+  /** Has what was served before, where nobody serves. */
+  readonly keeper: Generation | undefined
   /** There was no such worker before: predecessor and successor are the same, and nobody serves. */
   readonly isNew: boolean
   readonly listeners: Listeners
@@ -319,9 +322,9 @@ export class Pair {
 
   /** There is nobody to take over from. */
   async #activate(): Promise<void> {
-    const { checkMs } = this.#context.settings
-    const { successor } = this
-    successor.activate()
+    const { keeper, settings, successor } = this.#context
+    const checkMs = keeper === undefined ? settings.checkMs : takeoverMs(settings)
+    activate(successor, keeper, settings, false)
     await this.#facts.until(checkMs, () => this.#facts.active !== undefined || !successor.alive)
     if (this.#facts.active !== undefined) return
     const ending = successor.ending ?? `did not serve within ${checkMs} ms`

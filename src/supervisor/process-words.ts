@@ -17,6 +17,9 @@ export interface GenerationEvents {
   settled: [number]
   given: [Said<'given'>]
   voted: [number]
+  unpacked: [Said<'unpacked'>]
+  /** Of a keeper: a bag. The descriptor is the listener's. */
+  packed: [Said<'packed'>, number]
   /** A listening socket that it serves on, for whoever owns the descriptor from here on. */
   kept: [Said<'kept'>, number]
   rejoined: [Said<'rejoined'>]

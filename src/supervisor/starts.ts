@@ -17,6 +17,9 @@ export interface StartsContext {
   onGaveUp(error: HandoverError): void
 }
 
+/** What a keeper may still say when it is of no use any more. */
+const LAST_WORDS_MS = 1_000
+
 interface Start {
   readonly generation: Generation
   /** Resolves when it is known whether it serves. */
@@ -31,20 +34,43 @@ export class Starts {
   #starting: Start | undefined
   #retry: { readonly timer: NodeJS.Timeout; readonly atMs: number } | undefined
   #isStopped = false
+  #keeper: Generation | undefined
 
   constructor(context: StartsContext) {
     this.#context = context
     this.#backoff = new Backoff(context.settings.maxCrashes)
   }
 
+  /** Has what was served before, until somebody serves. */
+  get keeper(): Generation | undefined {
+    return this.#keeper?.alive ? this.#keeper : undefined
+  }
+
+  /** What is started next takes over from it. */
+  takeOverFrom(keeper: Generation): void {
+    this.#keeper = keeper
+  }
+
+  /** Somebody serves. Resolves when it is gone. */
+  async releaseKeeper(): Promise<void> {
+    const keeper = this.#keeper
+    // Its account of what has moved comes before the answer.
+    await keeper?.ask(LAST_WORDS_MS)
+    await keeper?.kill()
+    this.#keeper = undefined
+  }
+
   /** Throws when there is no process to be had. */
   begin(number?: number): void {
+    if (this.#isStopped || this.#starting !== undefined) return
+    clearTimeout(this.#retry?.timer)
+    this.#retry = undefined
     const { spawn, onServes, listeners, settings } = this.#context
     const generation = spawn(number)
     const start: Start = {
       generation,
       isReplaced: false,
-      over: startFirst(generation, listeners, settings).then((serves) => {
+      over: startFirst(generation, listeners, settings, this.keeper).then((serves) => {
         this.#starting = undefined
         if (serves) onServes(generation)
         else if (!start.isReplaced) this.again(generation.number, generation.ending ?? 'is gone')

@@ -3,9 +3,10 @@ import { EventEmitter } from 'node:events'
 import { HandoverError } from '../errors.js'
 import { nowMs } from '../sys/clock.js'
 import { Fleet } from './fleet.js'
-import type { Generation } from './generation.js'
 import { Generations } from './generations.js'
 import type { Carried } from './image.js'
+import { keeperRelease } from './keeper.js'
+import { KeptSessions } from './kept-sessions.js'
 import { Listeners } from './listeners.js'
 import { checkSettings, type Settings, type SupervisorOptions, settingsOf, type UpgradeOptions } from './options.js'
 import { Orphans } from './orphans.js'
@@ -18,7 +19,7 @@ import type { SupervisorEvents } from './supervisor-events.js'
 import { Trials } from './trials.js'
 import { Upgrade } from './upgrade.js'
 import { Upgrades } from './upgrades.js'
-import { candidateOf, Worker } from './worker.js'
+import { Worker } from './worker.js'
 
 export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #settings: Settings
@@ -28,11 +29,13 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #upgrades = new Upgrades()
   readonly #succession: Succession
   #resuming: Promise<void> | undefined
+  #restoring: Promise<void> | undefined
   /** Undefined when this process is not only a supervisor. */
   readonly #orphans: Orphans | undefined
   readonly #fleet: Fleet
   #target: Target
   readonly #trials = new Trials()
+  readonly #kept: KeptSessions
   #isStarted = false
   #generationCount = 0
   #upgradeCount = 0
@@ -60,9 +63,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     })
     this.#target = { release: options.release, running: options.release }
     if (this.#settings.adoptOrphans)
-      this.#orphans = new Orphans(
-        (pid) => pid === this.replacement.pid || [...this.#generations].some(({ startedPid }) => startedPid === pid),
-      )
+      this.#orphans = new Orphans((pid) => pid === this.replacement.pid || this.#generations.has(pid))
+    this.#kept = new KeptSessions(this.#settings, (worker, number) =>
+      this.#generations.spawnKeeper({ worker, workers: 1, number }, keeperRelease(this.#target.release)),
+    )
     this.#fleet = new Fleet(this.#settings.workers, (index) => this.#worker(index))
     this.#succession = new Succession({
       carried,
@@ -94,18 +98,22 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#succession.open()
     await this.#open()
     this.#orphans?.adopt()
+    this.#restoring = this.#kept.restore(this.#fleet.all)
+    await this.#restoring
+    this.#mustNotStop()
     await new Promise<void>((resolve, reject) => {
       this.#onWorker = () => {
-        const known = this.#workers.every(({ serving, hasGivenUp }) => serving !== undefined || hasGivenUp)
-        if (known && this.#workers.some(({ serving }) => serving !== undefined)) resolve()
+        const known = this.#fleet.all.every(({ serving, hasGivenUp }) => serving !== undefined || hasGivenUp)
+        if (known && this.#fleet.all.some(({ serving }) => serving !== undefined)) resolve()
       }
       this.once('gaveUp', reject)
       this.once('stopped', () => reject(new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')))
-      const missing = this.#workers.filter(({ serving }) => serving === undefined)
+      const missing = this.#fleet.all.filter(({ serving }) => serving === undefined)
       const number = missing.length === 0 ? 0 : ++this.#generationCount
       for (const { starts } of missing) starts.begin(number)
       this.#onWorker()
     })
+    await Promise.all(this.#fleet.all.map(({ starts }) => starts.releaseKeeper()))
     this.#listeners.settle()
   }
 
@@ -126,12 +134,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   /** The loop of each runtime that serves turns, as far as that can be said: what does not join lives. */
   async answers(withinMs: number): Promise<boolean> {
-    const answers = this.#workers.map(async ({ serving }) => {
-      if (serving?.joins !== true || (await serving.ask(withinMs)) !== undefined) return true
-      // It has ended, or serves no more, since it was asked.
-      return !serving.alive || serving.state !== 'serving'
-    })
-    return (await Promise.all(answers)).every((answer) => answer)
+    return (await Promise.all(this.#fleet.all.map((worker) => worker.answers(withinMs)))).every((answer) => answer)
   }
 
   /**
@@ -153,7 +156,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   /** @param next called when everything is ready for it. */
   async #moveTo(next: () => Target, options: UpgradeOptions): Promise<UpgradeResult> {
     this.#mustBeFree()
-    const concerned = this.#workers.filter(({ index }) => (options.worker ?? index) === index)
+    const concerned = this.#fleet.all.filter(({ index }) => (options.worker ?? index) === index)
     const haveMadeRoom = new Set<Worker>()
     await Promise.all(concerned.map(async (worker) => (await worker.starts.makeRoom()) && haveMadeRoom.add(worker)))
     this.#mustBeFree()
@@ -195,12 +198,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       probationMs,
       health: this.#settings.health,
       logger: this.#settings.logger,
-      processes: () =>
-        this.#workers.flatMap(({ serving, index }) =>
-          serving === undefined || (same.worker ?? index) !== index
-            ? []
-            : { generation: serving.number, pid: serving.side.pid, worker: index },
-        ),
+      processes: () => this.#fleet.serving(same.worker),
       decided: () => this.#upgrades.undecided?.decided,
       undo: () => this.#moveTo(() => before, { ...same, probationMs: 0 }),
     })
@@ -242,40 +240,42 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       this.#listeners.inherit([...this.#settings.inherited, ...this.#succession.inherited])
       this.#resuming = this.#resume()
       await this.#resuming
-      if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')
+      this.#mustNotStop()
       await this.#listeners.open(this.#settings.listen)
-      if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')
+      this.#mustNotStop()
     } catch (error) {
       if (!this.#succession.hasCome) this.#listeners.closeAll()
       throw error
     }
   }
 
+  #mustNotStop(): void {
+    if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')
+  }
+
   async #stop(): Promise<void> {
     this.emit('stopping')
     this.#trials.end()
-    for (const { starts } of this.#workers) starts.stop()
+    for (const { starts } of this.#fleet.all) starts.stop()
     this.#settings.logger.info({}, 'stopping')
     // Who is being taken over would be left behind, with nobody to find it.
     await this.#resuming?.catch(() => undefined)
+    await this.#restoring
+    for (const { starts } of this.#fleet.all) starts.stop()
     const { drainMs } = this.#settings
-    const ended = new Set<Generation>()
-    const ends: Promise<void>[] = []
-    for (const upgrade of this.#upgrades) {
-      for (const { isDecided, predecessor, successor } of upgrade.pairs) ended.add(isDecided ? predecessor : successor)
-      for (const { predecessor } of upgrade.departures) ended.add(predecessor)
-      ends.push(upgrade.stop(drainMs))
+    const { processes, decided, ended } = this.#upgrades.stop(drainMs)
+    if (this.#settings.sessionStore !== undefined) {
+      await decided
+      // Who only starts is ended; who takes over from a keeper is waited for: two must not have the same sessions.
+      await Promise.all(this.#fleet.all.map(({ starts }) => starts.makeRoom()))
+      await this.#kept.keep(this.#fleet.all)
     }
-    for (const generation of this.#generations) if (!ended.has(generation)) ends.push(generation.stop(drainMs))
-    await Promise.all(ends)
+    const others = [...this.#generations].filter((generation) => !processes.has(generation))
+    await Promise.all([ended, ...others.map((generation) => generation.stop(drainMs))])
     await this.#orphans?.close()
     this.#listeners.closeAll()
     this.#succession.close()
     this.emit('stopped')
-  }
-
-  get #workers(): readonly Worker[] {
-    return this.#fleet.all
   }
 
   #mustBeFree(): void {
@@ -283,7 +283,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor is stopping')
     if (undecided !== undefined)
       throw new HandoverError('HANDOVER_BUSY', `upgrade ${undecided.id} is in progress (${undecided.phase})`)
-    if (this.#workers.some(({ latest }) => latest === undefined))
+    if (this.#fleet.all.some(({ latest }) => latest === undefined))
       throw new HandoverError('HANDOVER_BUSY', 'no runtime serves yet: start() has not been called')
   }
 
@@ -292,7 +292,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     const { policy, unsettled, worker: index, onPhase } = options
     const only = index === undefined ? undefined : this.#fleet.find(index)
     const workers = only === undefined ? (options.workers ?? this.#fleet.count) : this.#fleet.count
-    const concerned = only === undefined ? this.#workers : [only]
+    const concerned = only === undefined ? this.#fleet.all : [only]
     const goOn = new Map(concerned.map((worker) => [worker.index, worker.starts.yield(haveMadeRoom.has(worker))]))
     let isCommitted = false
     const id = ++this.#upgradeCount
@@ -302,12 +302,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     try {
       upgrade = new Upgrade({
         id,
-        candidates: (only === undefined ? Array.from({ length: workers }, (_, each) => each) : [only.index]).map(
-          (index) => {
-            const worker = this.#fleet.find(index)
-            return candidateOf(index, worker, worker !== undefined && haveMadeRoom.has(worker))
-          },
-        ),
+        candidates: this.#fleet.candidates(only, workers, haveMadeRoom),
         leaving: () => concerned.flatMap(({ index, serving }) => (index < workers ? [] : (serving ?? []))),
         onLeft: (worker) => this.#remove(worker),
         listeners: this.#listeners,
@@ -331,9 +326,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
           }
           this.#target = target
           this.#fleet.count = workers
-          for (const each of this.#workers) each.target = undefined
+          for (const each of this.#fleet.all) each.target = undefined
           // Who is one too many, and down, has nothing to give.
-          for (const { index, serving } of [...this.#workers])
+          for (const { index, serving } of [...this.#fleet.all])
             if (index >= workers && serving === undefined) this.#remove(index)
         },
         onDecided: ({ worker: index, nobodyServed, predecessor, successor }, serves) => {
@@ -364,6 +359,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   }
 
   #remove(index: number): void {
+    const worker = this.#fleet.find(index)
+    if (worker !== undefined) this.#kept.release(worker)
     this.#fleet.remove(index)
     this.#listeners.retire(index)
   }
@@ -391,7 +388,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
         this.#trials.crashed(crash.generation, crash.reason)
       },
       onGaveUp: (error) => {
-        if (this.#workers.every(({ hasGivenUp }) => hasGivenUp)) this.emit('gaveUp', error)
+        if (this.#fleet.all.every(({ hasGivenUp }) => hasGivenUp)) this.emit('gaveUp', error)
         else this.#onWorker()
       },
     })

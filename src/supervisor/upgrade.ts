@@ -27,6 +27,8 @@ export interface Candidate {
   /** Undefined where there was no such worker. */
   readonly predecessor: Generation | undefined
   readonly nobodyServes: string | undefined
+  /** Has what it served before. */
+  readonly keeper: Generation | undefined
 }
 
 export interface UpgradeContext extends Pick<PairContext, 'listeners' | 'settings' | 'generations' | 'isKnown'> {
@@ -146,11 +148,12 @@ export class Upgrade {
 
   #pairOf(candidate: Candidate, ballot: Ballot | undefined): Pair {
     const { spawn, listeners, settings, generations, isKnown } = this.#context
-    const { worker, predecessor, nobodyServes } = candidate
+    const { worker, predecessor, nobodyServes, keeper } = candidate
     const successor = spawn(worker, nobodyServes === undefined ? 'successor' : 'first')
     return new Pair({
       predecessor: predecessor ?? successor,
       nobodyServes,
+      keeper,
       isNew: predecessor === undefined,
       successor,
       listeners,
@@ -242,7 +245,7 @@ export class Upgrade {
     await failed.decide()
     let pair: Pair
     try {
-      pair = this.#pairOf({ worker: failed.worker, predecessor, nobodyServes: undefined }, undefined)
+      pair = this.#pairOf({ worker: failed.worker, predecessor, nobodyServes: undefined, keeper: undefined }, undefined)
     } catch {
       return undefined
     }

@@ -43,6 +43,20 @@ export class Upgrades {
     await Promise.all([...this].map((each) => has(each) && each.decided))
   }
 
+  /** Gives up what is not decided, ends all drains. Returns the processes it ends: those that are not to serve. */
+  stop(graceMs: number): { processes: ReadonlySet<Generation>; decided: Promise<unknown>; ended: Promise<unknown> } {
+    const all = [...this]
+    const processes = all.flatMap(({ pairs, departures }) => [
+      ...pairs.map(({ isDecided, predecessor, successor }) => (isDecided ? predecessor : successor)),
+      ...departures.map(({ predecessor }) => predecessor),
+    ])
+    return {
+      processes: new Set(processes),
+      ended: Promise.all(all.map((upgrade) => upgrade.stop(graceMs))),
+      decided: Promise.all(all.map((upgrade) => upgrade.decided)),
+    }
+  }
+
   status(): UpgradeStatus[] {
     return [...this].map(({ id, phase, pairs }) => ({
       id,

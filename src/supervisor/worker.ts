@@ -73,7 +73,16 @@ export class Worker {
     return this.#hasGivenUp
   }
 
+  /** False when it serves, and does not answer in time. */
+  async answers(withinMs: number): Promise<boolean> {
+    const serving = this.#serving
+    if (serving?.joins !== true || (await serving.ask(withinMs)) !== undefined) return true
+    // It has ended, or serves no more, since it was asked.
+    return !serving.alive || serving.state !== 'serving'
+  }
+
   serves(generation: Generation): void {
+    void this.starts.releaseKeeper()
     this.#serving = generation
     this.#latest = generation
     this.#hasGivenUp = false
@@ -97,11 +106,13 @@ export class Worker {
 
 /** As an upgrade finds it. */
 export function candidateOf(index: number, worker: Worker | undefined, hasMadeRoom: boolean): Candidate {
-  if (worker === undefined) return { worker: index, predecessor: undefined, nobodyServes: 'there was no such worker' }
+  if (worker === undefined)
+    return { worker: index, predecessor: undefined, nobodyServes: 'there was no such worker', keeper: undefined }
   const { serving, latest } = worker
   const predecessor = serving ?? (latest as Generation)
   const why = `generation ${predecessor.number} ${hasMadeRoom ? 'was only starting' : predecessor.ending}`
-  return { worker: index, predecessor, nobodyServes: serving === undefined ? why : undefined }
+  const { keeper } = worker.starts
+  return { worker: index, predecessor, nobodyServes: serving === undefined ? why : undefined, keeper }
 }
 
 function labelled(logger: Logger, label: (fields: object) => object): Logger {

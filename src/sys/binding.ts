@@ -67,6 +67,11 @@ export interface Binding {
   isListening(fd: number): boolean
   /** Bytes in the kernel: SIOCINQ (received, unread) and SIOCOUTQ (sent, not acknowledged). */
   queueSizes(fd: number): { receive: number; send: number }
+  /**
+   * Bytes that were read from, and written to, a TCP connection, by whichever process: TCP_INFO less or more what waits in the kernel. But for
+   * a constant of each connection, so to be compared only. Throws EOPNOTSUPP or ENOPROTOOPT of another socket.
+   */
+  streamPosition(fd: number): { read: number; written: number }
   /** TCP_NODELAY, SO_KEEPALIVE, TCP_KEEPIDLE (seconds). On a socket that is not TCP noDelay is false and idle 0. */
   socketOptions(fd: number): { noDelay: boolean; keepAlive: boolean; keepAliveIdleSeconds: number }
   /** A TCP listener: SO_REUSEADDR, non-blocking, CLOEXEC; an IPv6 address is dual-stack unless `ipv6Only`. */

@@ -39,7 +39,7 @@ export const PROTOCOL_VERSION = 1
 export const PROTOCOL_RANGE = { min: 1, max: PROTOCOL_VERSION } as const
 
 export interface MessageRow {
-  readonly from: 'supervisor' | 'runtime' | 'predecessor' | 'successor'
+  readonly from: 'supervisor' | 'runtime' | 'predecessor' | 'successor' | 'keeper'
   /** Descriptors: exactly this many, or one for each entry of `fields.sessions`; and behind those the batch's token. */
   readonly descriptors: number | 'sessions' | 'sessions and token'
   readonly fields: v.GenericSchema
@@ -193,6 +193,16 @@ export const CONTROL = {
     descriptors: 0,
     fields: v.object(drained),
   },
+  /** To a keeper: what a supervisor before had kept, a bag at a time. After the last it answers `unpacked`. */
+  unpack: { from: 'supervisor', descriptors: 1, fields: v.object({ last: v.boolean() }) },
+  unpacked: {
+    from: 'runtime',
+    descriptors: 0,
+    fields: v.object({ sessions: count, states: count, reasons: v.array(reason) }),
+  },
+  /** To a keeper: all it has is to go into bags. It answers with a `packed` for each. Descriptor: the reading end. */
+  pack: { from: 'supervisor', descriptors: 0, fields: v.object({}) },
+  packed: { from: 'runtime', descriptors: 1, fields: v.object({ sessions: count, last: v.boolean() }) },
   ask: { from: 'supervisor', descriptors: 0, fields: v.object({ request, settled: v.optional(v.boolean()) }) },
   status: {
     from: 'runtime',

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { FOLLOWING, PHASES } from '../../src/transfer/phases.js'
+import { BAG, BAG_FORMAT } from '../../src/wire/bag.js'
 import { MAX_STATE_BYTES } from '../../src/wire/envelope.js'
 import { MAX_TEXT } from '../../src/wire/fields.js'
 import { FRAME_VERSION, HEADER_BYTES, MAX_BODY_BYTES, MAX_INLINE_BYTES } from '../../src/wire/frame.js'
@@ -29,6 +30,7 @@ function tableBelow(heading: string): string[] {
 const TABLES: Record<string, string> = {
   '### Control: supervisor and runtime': messagesTable(CONTROL),
   '### Transfer: predecessor and successor': messagesTable(TRANSFER),
+  '### Bag: one keeper and a later one': messagesTable(BAG),
   '### The pieces': piecesTable(),
   '### Predecessor': phasesTable('predecessor'),
   '### Successor': phasesTable('successor'),
@@ -75,6 +77,7 @@ t.test('numbers', async (t) => {
   has(`nesting of a state | ${MAX_DEPTH} as captured, ${MAX_DEPTH * 3} with its tags |`)
   has(`text of a reason | ${MAX_TEXT} characters |`)
   t.ok(text.includes(`a header of ${HEADER_BYTES} bytes`))
+  t.ok(text.includes(`**bag format** (${BAG_FORMAT})`))
   t.ok(text.includes(`**frame version** (${FRAME_VERSION})`))
   t.ok(text.includes(`**protocol version** (${PROTOCOL_VERSION})`))
 })

@@ -21,6 +21,7 @@ const takesDescriptorFirst: (keyof Binding)[] = [
   'peerCredentials',
   'socketCookie',
   'queueSizes',
+  'streamPosition',
   'socketOptions',
   'reuseAddress',
   'pidfdSignal',

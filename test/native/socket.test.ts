@@ -76,9 +76,11 @@ t.test('a cookie is the same through a duplicate and in another process', async 
 t.test('queue sizes count what the kernel holds', async (t) => {
   const { client, server } = await connection(t)
   t.same(b.queueSizes(fdOf(server)), { receive: 0, send: 0 })
+  const position = b.streamPosition(fdOf(server))
   client.write(Buffer.alloc(1000))
   await until(() => b.queueSizes(fdOf(server)).receive === 1000, '1000 bytes to be readable')
   t.equal(b.queueSizes(fdOf(server)).send, 0)
+  t.same(b.streamPosition(fdOf(server)), position, 'what has come and was not read does not count')
   // More than both buffers hold: the rest waits on the sender's side.
   client.write(Buffer.alloc(64 << 20))
   await until(() => b.queueSizes(fdOf(client)).send > 0, 'bytes that are sent and not acknowledged')

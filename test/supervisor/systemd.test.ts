@@ -195,6 +195,7 @@ const options = {
   directory: '/srv/a%b',
   drainMs: 30_000,
   upgradeMs: 95_000,
+  keepMs: 60_000,
   watchdogSeconds: 30,
 }
 

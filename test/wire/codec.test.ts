@@ -1,11 +1,12 @@
 import { Encoder } from 'cbor-x'
 import t, { type Test } from 'tap'
+import { BAG } from '../../src/wire/bag.js'
 import { decodeBody, encodeBody } from '../../src/wire/codec.js'
 import { CONTROL, type MessageRow, type MessageTable, TRANSFER } from '../../src/wire/messages.js'
 import { EXAMPLES } from './examples.js'
 
-const tables: Record<string, MessageTable> = { CONTROL, TRANSFER }
-const PARTIES = ['supervisor', 'runtime', 'predecessor', 'successor'] as const
+const tables: Record<string, MessageTable> = { CONTROL, TRANSFER, BAG }
+const PARTIES = ['supervisor', 'runtime', 'predecessor', 'successor', 'keeper'] as const
 const encoder = new Encoder({ useRecords: false, mapsAsObjects: true, variableMapSize: true, tagUint8Array: false })
 
 /** As encodeBody does, but of anything. */

@@ -6,6 +6,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
+import { BAG } from '../../src/wire/bag.js'
 import { decodeBody, encodeBody } from '../../src/wire/codec.js'
 import { openState, sealState } from '../../src/wire/envelope.js'
 import { HEADER_BYTES, readHeader, writeHeader } from '../../src/wire/frame.js'
@@ -15,7 +16,7 @@ import * as v1 from './corpus/v1.js'
 import { difference } from './same.js'
 
 const CORPORA: Readonly<Record<number, typeof v1>> = { 1: v1 }
-const TABLES: Readonly<Record<keyof typeof v1.MESSAGES, MessageTable>> = { CONTROL, TRANSFER }
+const TABLES: Readonly<Record<keyof typeof v1.MESSAGES, MessageTable>> = { CONTROL, TRANSFER, BAG }
 const isRecording = process.env['HANDOVER_RECORD_CORPUS'] === '1'
 
 const folderOf = (version: number): string => `${root}test/wire/corpus/v${version}/`

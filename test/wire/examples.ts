@@ -66,6 +66,10 @@ export const EXAMPLES: Record<string, Record<string, Fields[]>> = {
       { side: 'successor', outcome: 'failed', reasons: [], phases: [], pauseMs: null },
     ],
     drained: [{ drained: 1, dropped: 2, reasons }],
+    unpack: [{ last: false }],
+    unpacked: [{ sessions: 3, states: 1, reasons }],
+    pack: [{}],
+    packed: [{ sessions: 2048, last: true }],
     ask: [{ request: 7 }],
     status: [{ request: 7, sessions: [{ name: 'chat', count: 10_000 }], unregistered: 0 }],
     kept: [{ name: 'chat', host: null, port: 0, backlog: 511 }],
@@ -125,5 +129,13 @@ export const EXAMPLES: Record<string, Record<string, Fields[]>> = {
     ],
     held: [{ index: 0 }],
     moved: [{ index: 7 }],
+  },
+  BAG: {
+    contents: [
+      { format: 1, kinds: [], nextId: 1 },
+      { format: 9, kinds: [{ name: 'chat', version: 2 }], nextId: 2 ** 53 - 1 },
+    ],
+    state: [{ name: 'rooms', version: 1, optional: false, bytes: Buffer.from([0xa0]), checksum: 0 }],
+    sessions: [{ sessions: [record] }],
   },
 }

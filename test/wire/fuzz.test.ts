@@ -3,6 +3,7 @@ import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { HandoverError } from '../../src/errors.js'
+import { BAG } from '../../src/wire/bag.js'
 import { decodeCbor } from '../../src/wire/cbor.js'
 import { decodeBody, encodeBody } from '../../src/wire/codec.js'
 import { openState, sealState } from '../../src/wire/envelope.js'
@@ -149,7 +150,7 @@ t.test('any header is read as it was written', async (t) => {
 })
 
 t.test('decodeBody of anything', async (t) => {
-  const tables: Record<string, MessageTable> = { CONTROL, TRANSFER }
+  const tables: Record<string, MessageTable> = { CONTROL, TRANSFER, BAG }
   const bodies = Object.entries(EXAMPLES).flatMap(([table, kinds]) =>
     Object.entries(kinds).flatMap(([kind, examples]) =>
       examples.map((fields) => ({

@@ -13,6 +13,8 @@ export interface ServiceOptions {
   readonly supervisor: Supervisor
   readonly readyTimeoutMs: number
   readonly drainMs: number
+  /** How much longer a stop may take for sessions that are kept; 0 when none are. */
+  readonly keepMs: number
   /** Of WATCHDOG_USEC; undefined when the manager does not watch. */
   readonly watchdogMs: number | undefined
 }
@@ -100,7 +102,7 @@ export class Service {
   #stops(): void {
     if (this.#isStopping) return
     this.#isStopping = true
-    const graceMs = this.#options.drainMs + EXIT_GRACE_MS + MARGIN_MS
+    const graceMs = this.#options.drainMs + this.#options.keepMs + EXIT_GRACE_MS + MARGIN_MS
     this.#options.client.say({ STOPPING: 1, STATUS: 'stops', EXTEND_TIMEOUT_USEC: usec(graceMs) })
   }
 

@@ -4,7 +4,7 @@
  */
 import { binding } from '../../sys/binding.js'
 import { closeAll } from '../../sys/channel.js'
-import type { ListenerStore } from '../kept.js'
+import type { ListenerStore, SessionStore } from '../kept.js'
 import type { Passed } from './activation.js'
 import type { NotifyClient } from './notify-client.js'
 
@@ -12,8 +12,8 @@ import type { NotifyClient } from './notify-client.js'
 export interface DescriptorStore {
   /** What the process before has left, by name. Who takes an entry out owns its descriptors. */
   readonly found: Map<string, number[]>
-  /** They stay the caller's; the store has duplicates. What is there under the name already stays, too. */
-  put(name: string, descriptors: readonly number[]): void
+  /** They stay the caller's; the store has duplicates. What is there under the name already stays, too. False: it took none, or not all. */
+  put(name: string, descriptors: readonly number[]): boolean
   remove(name: string): void
   /** Resolves when all that was said is done; false when that was not heard of in time. */
   barrier(timeoutMs: number): Promise<boolean>
@@ -22,6 +22,9 @@ export interface DescriptorStore {
 /** Everything this supervisor stores; what a socket unit passes has names of its own. */
 export const STORED = 'handover.'
 const LISTENER = `${STORED}listen.`
+const BAG = `${STORED}bag.`
+const BARRIER_MS = 10_000
+const ATTEMPTS = 20
 const MAX_NAME = 255
 /** Descriptors in one message: systemd takes as many as SCM_RIGHTS carries, and is asked for few at a time. */
 const AT_ONCE = 64
@@ -39,10 +42,13 @@ export class SystemdStore implements DescriptorStore {
     }
   }
 
-  put(name: string, descriptors: readonly number[]): void {
+  put(name: string, descriptors: readonly number[]): boolean {
+    let areTaken = true
     // FDPOLL=0: a listening socket without a client is no error, and the end of a connection is not the manager's affair.
     for (let at = 0; at < descriptors.length; at += AT_ONCE)
-      this.#client.say({ FDSTORE: 1, FDNAME: name, FDPOLL: 0 }, descriptors.slice(at, at + AT_ONCE))
+      if (!this.#client.say({ FDSTORE: 1, FDNAME: name, FDPOLL: 0 }, descriptors.slice(at, at + AT_ONCE)))
+        areTaken = false
+    return areTaken
   }
 
   remove(name: string): void {
@@ -84,5 +90,37 @@ export function listenerStore(store: DescriptorStore): ListenerStore {
       if (stored.length <= MAX_NAME) store.put(stored, [descriptor])
     },
     forget: (name, descriptor) => store.remove(key(name, descriptor)),
+  }
+}
+
+/** Sessions in a store, each bag under its worker and its number. */
+export function sessionStore(store: DescriptorStore): SessionStore {
+  return {
+    take() {
+      const taken = new Map<number, { readonly at: number; readonly descriptors: readonly number[] }[]>()
+      for (const [stored, descriptors] of store.found) {
+        const [, worker, at] =
+          /^(\d{1,4})\.(\d{1,6})$/.exec(stored.startsWith(BAG) ? stored.slice(BAG.length) : '') ?? []
+        if (worker === undefined) continue
+        store.found.delete(stored)
+        // What is in the queue is taken by whoever reads it first: the store's own descriptor of it is of no use any more.
+        store.remove(stored)
+        taken.set(Number(worker), [...(taken.get(Number(worker)) ?? []), { at: Number(at), descriptors }])
+      }
+      return [...taken].map(([worker, bags]) => ({
+        worker,
+        descriptors: bags.toSorted((a, b) => a.at - b.at).flatMap(({ descriptors }) => descriptors),
+      }))
+    },
+    async keep(worker, bags) {
+      let areTaken = true
+      for (const [at, bag] of bags.entries()) {
+        const name = `${BAG}${worker}.${at}`
+        // The manager may be busy: it is asked again, each time as long as it takes to have room.
+        for (let attempt = 0; attempt < ATTEMPTS && !store.put(name, [bag]); attempt++)
+          if (attempt === ATTEMPTS - 1) areTaken = false
+      }
+      return (await store.barrier(BARRIER_MS)) && areTaken
+    },
   }
 }

@@ -17,6 +17,8 @@ export interface UnitOptions {
   /** The longest an upgrade may take to its end. */
   readonly upgradeMs: number
   readonly drainMs: number
+  /** How much longer a stop may take with `--keep sessions`. */
+  readonly keepMs: number
   readonly watchdogSeconds: number
   /** Its socket units. */
   readonly sockets?: readonly string[]
@@ -54,6 +56,13 @@ SystemCallFilter=@system-service
 SystemCallErrorNumber=EPERM
 SystemCallArchitectures=native`
 
+const LISTENERS = `# SIGTERM goes to the supervisor, which stops its runtimes in order; whoever is left when it has ended is killed.
+KillMode=mixed`
+/** The end of a supervisor that was killed must not be that of its runtimes, nor of what the next one finds them by. */
+const SESSIONS = `# SIGTERM goes to the supervisor, which stops its runtimes in order; those of one that was killed go on under the next.
+KillMode=process
+RuntimeDirectoryPreserve=yes`
+
 /** The complete unit. @throws HandoverError HANDOVER_USAGE where systemd could not read it. */
 export function serviceUnit(options: UnitOptions): string {
   const { name, node, cli, command, directory, user, group, dynamicUser, drainMs, watchdogSeconds } = options
@@ -67,7 +76,8 @@ export function serviceUnit(options: UnitOptions): string {
     '--',
     ...command,
   ]
-  const stopSeconds = Math.ceil((drainMs + EXIT_GRACE_MS) / 1000) + STOP_MARGIN_SECONDS
+  const keepsSessions = options.options[options.options.indexOf('--keep') + 1] === 'sessions'
+  const stopMs = drainMs + EXIT_GRACE_MS + (keepsSessions ? options.keepMs : 0)
   const who = [
     ...(dynamicUser === true ? ['DynamicUser=yes'] : []),
     ...(user === undefined ? [] : [`User=${plain('--user', user)}`]),
@@ -92,9 +102,8 @@ ${lines(who)}RuntimeDirectory=handover/${name}
 RuntimeDirectoryMode=0700
 Restart=always
 RestartSec=100ms
-# SIGTERM goes to the supervisor, which stops its runtimes in order; whoever is left when it has ended is killed.
-KillMode=mixed
-TimeoutStopSec=${stopSeconds}s
+${keepsSessions ? SESSIONS : LISTENERS}
+TimeoutStopSec=${Math.ceil(stopMs / 1000) + STOP_MARGIN_SECONDS}s
 # Of a reload, too: as long as an upgrade may take, and its undoing.
 TimeoutStartSec=${Math.ceil(options.upgradeMs / 1000) + STOP_MARGIN_SECONDS}s
 ${watchdogSeconds > 0 ? `WatchdogSec=${watchdogSeconds}s\n` : ''}# The listening sockets are kept there over a restart and a crash: no connection is refused meanwhile.

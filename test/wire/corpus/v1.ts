@@ -98,7 +98,7 @@ const socket = () => ({
 })
 
 /** Messages, by table and kind. */
-export const MESSAGES: Readonly<Record<'CONTROL' | 'TRANSFER', Readonly<Record<string, StoredMessage>>>> = {
+export const MESSAGES: Readonly<Record<'CONTROL' | 'TRANSFER' | 'BAG', Readonly<Record<string, StoredMessage>>>> = {
   CONTROL: {
     hello: stored({ protocol, pid: 4_194_304, node: '20.20.2', release: 'chat-1' }),
     welcome: stored({ protocol: 1, generation: 7, role: 'successor' }),
@@ -123,6 +123,10 @@ export const MESSAGES: Readonly<Record<'CONTROL' | 'TRANSFER', Readonly<Record<s
     voted: stored({ group: 3 }, 0, 5),
     give: stored({ side: 'giver', give: 5, sessions: 40, checkMs: 10_000, freezeMs: 5_000, drainMs: 30_000 }, 1, 7),
     given: stored({ give: 5, sessions: 40, pauseMs, reasons }, 0, 6),
+    unpack: stored({ last: true }, 1, 7),
+    unpacked: stored({ sessions: 2, states: 1, reasons }, 0, 8),
+    pack: stored({}, 0, 8),
+    packed: stored({ sessions: 2, last: true }, 1, 9),
     ask: stored({ request: 7 }, 0, 3),
     status: stored({ request: 7, sessions: [{ name: 'chat', count: 1000 }], unregistered: 2 }, 0, 4),
     kept: stored({ name: 'chat', host: '::1', port: 443, backlog: 511, type: 'tcp' }, 1, 1),
@@ -186,5 +190,14 @@ export const MESSAGES: Readonly<Record<'CONTROL' | 'TRANSFER', Readonly<Record<s
     move: stored({ index: 0, sessions: [[7, 0, Buffer.from([0xa0]), 2_563_061_267, socket()]] }, 2, 8),
     held: stored({ index: 0, refused: [{ id: 7, reason: 'not now', kind: 'chat', version: 1 }] }, 0, 6),
     moved: stored({ index: 1 }, 0, 8),
+  },
+  BAG: {
+    contents: stored({ format: 1, kinds: [{ name: 'chat', version: 2 }], nextId: 12 }),
+    state: stored(
+      { name: 'rooms', version: 1, optional: true, bytes: Buffer.from([0xa0]), checksum: 2_563_061_267 },
+      0,
+      1,
+    ),
+    sessions: stored({ sessions: [[1, 0, Buffer.from([0xa0]), 2_563_061_267, socket()]] }, 1, 2),
   },
 }
