@@ -37,6 +37,15 @@ Napi::Value Spawn(const Napi::CallbackInfo& info) {
   return result;
 }
 
+Napi::Value Execute(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const std::string program = arguments.String(0, "program");
+  const std::vector<std::string> args = arguments.Strings(1, "arguments");
+  const std::vector<std::string> environment = arguments.Strings(2, "environment");
+  if (arguments.failed()) return {};
+  return Done(info.Env(), posix::Execute(program, args, environment));
+}
+
 Napi::Value LookUpUser(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   const std::string name = arguments.String(0, "name");
@@ -83,6 +92,7 @@ Napi::Value AdoptOrphans(const Napi::CallbackInfo& info) { return Done(info.Env(
 
 void BindPrograms(Napi::Object exports) {
   Bind<Spawn>(exports, "spawn");
+  Bind<Execute>(exports, "execute");
   Bind<LookUpUser>(exports, "lookUpUser");
   Bind<LookUpGroup>(exports, "lookUpGroup");
   Bind<BindNotify>(exports, "bindNotify");

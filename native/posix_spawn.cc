@@ -152,4 +152,12 @@ Status Spawn(const SpawnRequest& request, int* pid, OwnedFd* pidfd) {
   return status;
 }
 
+Status Execute(const std::string& program, const std::vector<std::string>& arguments,
+               const std::vector<std::string>& environment) {
+  const std::vector<char*> argv = Pointers(arguments);
+  const std::vector<char*> envp = Pointers(environment);
+  execve(program.c_str(), argv.data(), envp.data());
+  return Check(-1, "execve");
+}
+
 }  // namespace handover::posix

@@ -28,4 +28,8 @@ struct SpawnRequest {
 /// runs, or with what its start failed of. The child stays to be reaped by PidfdWait.
 Status Spawn(const SpawnRequest& request, int* pid, OwnedFd* pidfd);
 
+/// Becomes another program, in the place of this one: returns only when that fails. `program` is a path.
+Status Execute(const std::string& program, const std::vector<std::string>& arguments,
+               const std::vector<std::string>& environment);
+
 }  // namespace handover::posix

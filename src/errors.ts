@@ -76,6 +76,11 @@ export const ERRORS = {
     next: 'Choose another --name, or stop the other one ("handover stop").',
     exit: EXIT.failed,
   },
+  HANDOVER_SUPERVISOR_REFUSED: {
+    when: 'what was to replace the supervisor did not pass its rehearsal, or could not take over; the supervisor before goes on',
+    next: 'Nothing has changed. Mend what the message names, or choose another --node.',
+    exit: EXIT.refused,
+  },
   HANDOVER_DIRECTORY_UNSAFE: {
     when: 'the runtime directory belongs to another user or others may write to it',
     next: 'Remove it or correct its owner and mode (0700), or set XDG_RUNTIME_DIR.',

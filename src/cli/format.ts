@@ -1,4 +1,5 @@
 /** Results and status for people. */
+import type { ImageName } from '../supervisor/image.js'
 import type { Finding } from '../supervisor/index.js'
 import type { UpgradeResult, WorkerResult } from '../supervisor/result.js'
 import type { SupervisorStatus } from '../supervisor/status.js'
@@ -164,6 +165,15 @@ export function formatFindings(findings: readonly Finding[]): string {
     ])
     .join('\n')
 }
+
+/** What has come of `upgrade --supervisor`. */
+export interface Replaced extends ImageName {
+  readonly pid: number
+  readonly from: ImageName
+}
+
+export const formatReplaced = ({ pid, version, node, from }: Replaced): string =>
+  `supervisor pid ${pid} is handover ${version} on Node ${node} now (it was ${from.version} on Node ${from.node})`
 
 /** A program cannot be asked; a runtime did not answer. */
 const unknown = ({ joins }: { readonly joins: boolean }): string => (joins ? '?' : '-')

@@ -3,7 +3,7 @@
  * The `handover` command. The only place that prints and exits. What a verb alone needs is loaded when it is that verb: modules
  * take most of a short command's time.
  */
-import { readFileSync } from 'node:fs'
+import { readFileSync, realpathSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { EXIT, HandoverError, messageOf } from '../errors.js'
 import { DEFAULT_NAME } from '../supervisor/directory.js'
@@ -12,7 +12,7 @@ import type { POLICIES, UNSETTLED } from '../supervisor/options.js'
 import { AnsweredError, request } from './client.js'
 import { parseWorker } from './count.js'
 import { formatMs, parseDuration } from './duration.js'
-import { formatFindings, formatNodes, formatResult, formatStatus } from './format.js'
+import { formatFindings, formatNodes, formatReplaced, formatResult, formatStatus, type Replaced } from './format.js'
 import { type ProgramFlags, programOptions } from './program.js'
 import type { RunFlags } from './run.js'
 import {
@@ -35,6 +35,7 @@ interface Flags {
 }
 
 interface UpgradeFlags extends Flags, ProgramFlags {
+  readonly supervisor?: boolean
   readonly node?: string
   readonly policy?: (typeof POLICIES)[number]
   readonly unsettled?: (typeof UNSETTLED)[number]
@@ -89,7 +90,7 @@ runOptions(named('run'))
   .option('--user <user[:group]>', 'whose processes the server is; the supervisor stays root, and binds the sockets')
   .action(async (command: string[], flags: RunFlags) => {
     const { run } = await import('./run.js')
-    exitCode = await run(command, { ...flags, ...(await nodeOf(flags)) })
+    exitCode = await run(command, { ...flags, ...(await nodeOf(flags)) }, version)
   })
 
 runOptions(named('unit'))
@@ -128,6 +129,7 @@ named('upgrade')
   .description('start the release as it is on disk now (or COMMAND) and move everything into it; waits for the end')
   .argument('[command...]', 'what to run from now on, behind --')
   .option('--node <which>', 'Node to run it with from now on: a path, a version, or a file that names one')
+  .option('--supervisor', 'the supervisor itself, in place: to the handover that is called, and to the Node of --node')
   .addOption(workers())
   .option('--worker <n>', 'this one alone, counted from 0; the others stay, until the next upgrade of all', parseWorker)
   .addOption(policy())
@@ -137,7 +139,23 @@ named('upgrade')
   .addOption(stopSignal())
   .addOption(envFile())
   .addOption(probation())
-  .action(async (command: string[], flags: UpgradeFlags) => {
+  .action(async (command: string[], flags: UpgradeFlags, self: Command) => {
+    if (flags.supervisor === true) {
+      const alone = ['supervisor', 'node', 'name', 'json']
+      const other = self.options.find((option) => {
+        const name = option.attributeName()
+        return !alone.includes(name) && self.getOptionValueSource(name) === 'cli'
+      })
+      if (other !== undefined || command.length > 0)
+        throw new HandoverError(
+          'HANDOVER_USAGE',
+          `--supervisor is not for ${other?.long ?? 'a command'}: the runtimes stay`,
+        )
+      const cli = realpathSync(process.argv[1] as string)
+      const result = await request<Replaced>(flags.name, { verb: 'replace', cli, ...(await nodeOf(flags)) })
+      print(flags, result, formatReplaced)
+      return
+    }
     const change = {
       ...(await nodeOf(flags)),
       ...programOptions(flags),

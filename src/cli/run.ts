@@ -2,9 +2,12 @@
 import { dirname } from 'node:path'
 import { pino } from 'pino'
 import { EXIT, HandoverError, messageOf } from '../errors.js'
+import type { Replace } from '../supervisor/admin.js'
+import { answerClient, type Carried, goBack, type Image, takeCarried } from '../supervisor/image.js'
 import { Admin, adminSocketPath, Supervisor } from '../supervisor/index.js'
 import { keepMs } from '../supervisor/keeper.js'
 import type { POLICIES, UNSETTLED } from '../supervisor/options.js'
+import { answerRehearsal, isRehearsal } from '../supervisor/rehearsal.js'
 import { listenerStore, managerOf, Service, sessionStore } from '../supervisor/systemd/index.js'
 import { parseDuration } from './duration.js'
 import { parseListen } from './listen.js'
@@ -34,13 +37,34 @@ export interface RunFlags extends ProgramFlags {
 }
 
 /** Resolves with the exit code when the supervisor has ended. */
-export async function run(command: readonly string[], flags: RunFlags): Promise<number> {
+export async function run(command: readonly string[], flags: RunFlags, version: string): Promise<number> {
+  const carried = takeCarried(process.env)
+  try {
+    return await supervise(command, flags, version, carried)
+  } catch (error) {
+    goBack(carried, error, process.env)
+    throw error
+  }
+}
+
+/** This one, by another Node or another file of the command line. */
+const imageOf = (node = process.execPath, cli = process.argv[1] as string): Image => ({
+  node,
+  args: [...process.execArgv, cli, ...process.argv.slice(2)],
+})
+
+async function supervise(
+  command: readonly string[],
+  flags: RunFlags,
+  version: string,
+  carried: Carried | undefined,
+): Promise<number> {
   const path = adminSocketPath(flags.name)
   const logger = await createLogger(flags.json === true)
   const manager = managerOf(process.env, process.pid)
   const [readyTimeoutMs, drainMs] = [parseDuration(flags.readyTimeout), parseDuration(flags.drain)]
   const [checkMs, freezeMs] = [parseDuration(flags.check), parseDuration(flags.freeze)]
-  const supervisor = new Supervisor({
+  const options = {
     release: {
       command,
       cwd: process.cwd(),
@@ -68,10 +92,20 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
     ...(flags.escrow === undefined ? {} : { escrowMs: parseDuration(flags.escrow) }),
     ...(flags.memoryLimit === undefined ? {} : { memoryLimitBytes: parseSize(flags.memoryLimit) }),
     logger,
-  })
-  const admin = new Admin(supervisor, path, logger)
+  }
+  const supervisor = new Supervisor(options, carried)
+  if (isRehearsal(process.env)) {
+    answerRehearsal(options.directory, version)
+    return EXIT.ok
+  }
+  const now = { version, node: process.versions.node }
+  const replace: Replace = ({ node, cli }, client) => {
+    const others = { admin: admin.carried(), client: client ?? null, from: now, before: imageOf(), failure: null }
+    return supervisor.replacement.run(imageOf(node, cli), others)
+  }
+  const admin = new Admin(supervisor, path, logger, replace, carried?.admin)
   await admin.open()
-  logger.info({ name: flags.name, pid: process.pid, admin: path }, 'supervisor started')
+  logger.info({ name: flags.name, pid: process.pid, admin: path, ...now }, 'supervisor started')
   const { client, watchdogMs } = manager
   const service =
     client &&
@@ -102,16 +136,18 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
     supervisor.once('stopped', () => stop(EXIT.ok))
     supervisor.once('gaveUp', () => stop(EXIT.crashed))
     const serves = async () => {
+      if (carried !== undefined) answerClient(carried, now)
       manager.store?.discard()
       await service?.ready()
     }
     supervisor.start().then(serves, (error: unknown) => {
-      if (!(error instanceof HandoverError)) logger.error({ error }, 'the first generation could not be started')
+      const known = error instanceof HandoverError ? error : undefined
       // Of a runtime that crashes, or a stop, it is heard by the events above.
-      else if (error.code !== 'HANDOVER_CRASHED' && error.code !== 'HANDOVER_BUSY') {
-        logger.error({ code: error.code }, error.message)
-        stop(error.exitCode)
-      }
+      if (known?.code === 'HANDOVER_CRASHED' || known?.code === 'HANDOVER_BUSY') return
+      if (known !== undefined) logger.error({ code: known.code }, known.message)
+      else logger.error({ error }, 'the first generation could not be started')
+      goBack(carried, error, process.env)
+      if (known !== undefined) stop(known.exitCode)
     })
   })
   const code = await ended

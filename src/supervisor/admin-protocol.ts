@@ -13,6 +13,7 @@ export const stopSignal = v.custom<NodeJS.Signals>((value) => typeof value === '
 export const requestSchema = v.variant('verb', [
   v.object({ verb: v.literal('status') }),
   v.object({ verb: v.literal('stop') }),
+  v.object({ verb: v.literal('replace'), node: v.optional(path), cli: path }),
   v.object({
     verb: v.literal('upgrade'),
     node: v.optional(path),

@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline'
 import * as v from 'valibot'
 import { HandoverError, messageOf } from '../errors.js'
 import type { Logger } from '../logger.js'
+import { descriptorOf } from '../sys/node-internals.js'
 import {
   type AdminAnswer,
   type AdminRequest,
@@ -15,12 +16,23 @@ import {
   stopSignal,
 } from './admin-protocol.js'
 import { prepareDirectory } from './directory.js'
+import type { Carried } from './image.js'
 import { LockFile } from './lock.js'
 import { POLICIES, UNSETTLED } from './options.js'
 import { mayCommand, peerOf } from './peer.js'
 import type { Supervisor } from './supervisor.js'
 
 const LOCK_FILE = 'lock'
+
+/** Returns only by throwing; the answer is given by the other image, to that socket. */
+export type Replace = (
+  request: Extract<AdminRequest, { verb: 'replace' }>,
+  client: number | undefined,
+) => Promise<never>
+
+const refuseReplacement: Replace = async () => {
+  throw new HandoverError('HANDOVER_SUPERVISOR_REFUSED', 'this supervisor is a part of another program')
+}
 
 export class Admin {
   readonly #supervisor: Supervisor
@@ -29,12 +41,26 @@ export class Admin {
   readonly #server: net.Server
   readonly #sockets = new Set<net.Socket>()
   readonly #answers = new Set<Promise<void>>()
+  readonly #held: Carried['admin'] | undefined
+  readonly #replace: Replace
   #lock: LockFile | undefined
 
-  constructor(supervisor: Supervisor, path: string, logger: Logger) {
+  /**
+   * @param replace how another image comes in the place of this one.
+   * @param held what this process had open before its execve(2).
+   */
+  constructor(
+    supervisor: Supervisor,
+    path: string,
+    logger: Logger,
+    replace: Replace = refuseReplacement,
+    held?: Carried['admin'],
+  ) {
     this.#supervisor = supervisor
     this.#path = path
     this.#logger = logger
+    this.#replace = replace
+    this.#held = held
     this.#server = net.createServer((socket) => this.#serve(socket))
   }
 
@@ -43,20 +69,35 @@ export class Admin {
     const folder = dirname(this.#path)
     prepareDirectory(folder)
     // The lock, not the path, says whether a supervisor lives.
-    this.#lock = LockFile.take(join(folder, LOCK_FILE))
+    const lock = join(folder, LOCK_FILE)
+    if (this.#held !== undefined) {
+      this.#lock = LockFile.inherit(lock, this.#held.lock)
+      await this.#listen({ fd: this.#held.listener })
+      return
+    }
+    this.#lock = LockFile.take(lock)
     if (this.#lock === undefined)
       throw new HandoverError('HANDOVER_NAME_TAKEN', `a supervisor already answers at ${this.#path}`)
     rmSync(this.#path, { force: true })
     const mask = process.umask(0o177)
     try {
-      await new Promise<void>((resolve, reject) => {
-        this.#server.once('error', reject)
-        this.#server.listen(this.#path, () => resolve())
-      })
+      await this.#listen({ path: this.#path })
     } finally {
       process.umask(mask)
     }
     chmodSync(this.#path, 0o600)
+  }
+
+  /** For this process after an execve(2). Stays this object's. */
+  carried(): Carried['admin'] {
+    return { listener: descriptorOf(this.#server) as number, lock: (this.#lock as LockFile).descriptor }
+  }
+
+  async #listen(where: { path: string } | { fd: number }): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen(where, () => resolve())
+    })
   }
 
   /** Stops answering and removes the paths. Connections whose answer is still to come are given it first. */
@@ -66,6 +107,8 @@ export class Admin {
     await Promise.all(this.#answers)
     for (const socket of this.#sockets) socket.end()
     await closed
+    // Node removes only the path that it has bound itself.
+    rmSync(this.#path, { force: true })
     const folder = dirname(this.#path)
     this.#lock.release()
     this.#lock = undefined
@@ -108,7 +151,7 @@ export class Admin {
       if (socket.writable) socket.write(`${JSON.stringify(answer)}\n`)
     }
     try {
-      say({ result: await this.#run(parse(line), say) })
+      say({ result: await this.#run(parse(line), say, socket) })
     } catch (error) {
       const code = error instanceof HandoverError ? error.code : 'HANDOVER_ABORTED'
       say({ error: { code, message: messageOf(error) } })
@@ -116,8 +159,10 @@ export class Admin {
     socket.end()
   }
 
-  async #run(request: AdminRequest, say: (answer: AdminAnswer) => void): Promise<unknown> {
+  async #run(request: AdminRequest, say: (answer: AdminAnswer) => void, socket: net.Socket): Promise<unknown> {
     switch (request.verb) {
+      case 'replace':
+        return this.#replace(request, descriptorOf(socket))
       case 'status':
         return this.#supervisor.status()
       case 'stop':

@@ -12,6 +12,7 @@ import type { Generations } from './generations.js'
 import type { Listeners } from './listeners.js'
 import { notifyAddress } from './notify.js'
 import { EXIT_GRACE_MS, type Settings } from './options.js'
+import { endStartedWith } from './orphans.js'
 import type { Said } from './process-words.js'
 import type { ProcessRecord } from './record.js'
 import type { Rendezvous } from './rendezvous.js'
@@ -21,6 +22,8 @@ export interface AdoptionContext {
   readonly generations: Generations
   readonly listeners: Listeners
   readonly settings: Settings
+  /** This process has started them itself, before its execve(2): what does not join has not been without a supervisor. */
+  readonly isSame: boolean
 }
 
 type Known = ProcessRecord & { pid: number; startTime: string }
@@ -41,6 +44,7 @@ export async function adopt(row: ProcessRecord, context: AdoptionContext): Promi
     rendezvous.close(row)
   }
   if (pid === null || startTime === null) return giveUp('it was only starting')
+  if (context.isSame && row.program !== undefined) return goOn({ ...row, pid, startTime }, row.program, context)
   const channel = await connect(row, rendezvous, settings.readyTimeoutMs)
   if (channel === undefined) return giveUp('it does not listen for another supervisor')
   let generation: Generation
@@ -75,6 +79,22 @@ export async function adopt(row: ProcessRecord, context: AdoptionContext): Promi
   if (generation.alive) logger.warn(label, `a process of the supervisor before is ended: ${why}`)
   await generation.kill()
   return undefined
+}
+
+/** A program that does not join is as it was. */
+function goOn(row: Known, state: 'serving' | 'draining', { generations, listeners, settings }: AdoptionContext) {
+  let generation: Generation
+  try {
+    generation = generations.adopt(row)
+  } catch {
+    // It has just ended; whoever is left of it is ended, too.
+    endStartedWith(row.notify)
+    return undefined
+  }
+  generation.state = state
+  if (state === 'serving') listeners.commit(generation.start, [], row.worker)
+  else void drainOn(generation, false, row.drainUntilMs ?? nowMs() + settings.drainMs)
+  return generation
 }
 
 /** Those that listen in the directory, should there be no record of them: they are of the release that runs. */

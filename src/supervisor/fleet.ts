@@ -1,6 +1,8 @@
 /** The workers, in the order of their index: more than there are to be, when some could not go. */
+import type { ServingProcess } from './health.js'
 import type { Target } from './release.js'
-import type { Worker } from './worker.js'
+import type { Candidate } from './upgrade.js'
+import { candidateOf, type Worker } from './worker.js'
 
 export class Fleet {
   /** How many there are to be. */
@@ -40,6 +42,24 @@ export class Fleet {
     this.#all = this.#all.filter(({ index }) => index < count)
     this.#fill()
     for (const { worker, target } of own) this.have(worker).target = target
+  }
+
+  /** Who serves as that worker, or as any. */
+  serving(worker?: number): ServingProcess[] {
+    return this.#all.flatMap(({ serving, index }) =>
+      serving === undefined || (worker ?? index) !== index
+        ? []
+        : { generation: serving.number, pid: serving.side.pid, worker: index },
+    )
+  }
+
+  /** As an upgrade of that one alone, or of so many, finds them. */
+  candidates(only: Worker | undefined, count: number, haveMadeRoom: ReadonlySet<Worker>): Candidate[] {
+    const indices = only === undefined ? Array.from({ length: count }, (_, index) => index) : [only.index]
+    return indices.map((index) => {
+      const worker = this.find(index)
+      return candidateOf(index, worker, worker !== undefined && haveMadeRoom.has(worker))
+    })
   }
 
   /** Of those that have gone before the others. */

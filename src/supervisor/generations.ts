@@ -24,6 +24,7 @@ export class Generations {
   starts = 0
   readonly #context: GenerationsContext
   readonly #all = new Set<Generation>()
+  readonly #keepers = new WeakSet<Generation>()
   /** About to be started: whoever comes after a death in between finds it by its NOTIFY_SOCKET. */
   #coming: ProcessRecord | undefined
 
@@ -56,7 +57,9 @@ export class Generations {
     try {
       rejoin = serves ? rendezvous()?.open(identity) : undefined
       const origin = started({ release, listeners: serves ? listeners.passed() : [], notify, rejoin })
-      return this.#include(new Generation(identity, release, role, origin))
+      const generation = new Generation(identity, release, role, origin)
+      if (!serves) this.#keepers.add(generation)
+      return this.#include(generation)
     } catch (error) {
       rendezvous()?.close(identity)
       throw error
@@ -69,9 +72,9 @@ export class Generations {
 
   /**
    * Takes over one that another supervisor has started. Throws when that process has ended.
-   * @param channel to it; taken over, also when it throws.
+   * @param channel to it; taken over, also when it throws. Undefined: a program that does not join.
    */
-  adopt(known: ProcessRecord & { pid: number; startTime: string }, channel: number): Generation {
+  adopt(known: ProcessRecord & { pid: number; startTime: string }, channel?: number): Generation {
     const { release, notify, startedAtMs, number, worker, workers, start } = known
     const generation = new Generation(
       { number, worker, workers, start },
@@ -83,21 +86,14 @@ export class Generations {
     return this.#include(generation)
   }
 
+  /** One of them was started as that process. */
+  has(pid: number): boolean {
+    return [...this.#all].some(({ startedPid }) => startedPid === pid)
+  }
+
   rows(): ProcessRecord[] {
-    const rows = [...this.#all].map(
-      ({ number, worker, workers, start, release, startedPid, startTime, ...rest }): ProcessRecord => ({
-        number,
-        worker,
-        workers,
-        start,
-        release,
-        pid: startedPid ?? null,
-        startTime: startTime ?? null,
-        notify: rest.notifySocket,
-        startedAtMs: rest.startedAtMs,
-        drainUntilMs: rest.drainUntilMs ?? null,
-      }),
-    )
+    // A keeper ends with its supervisor: nobody is to find it.
+    const rows = [...this.#all].filter((each) => !this.#keepers.has(each)).map(rowOf)
     return this.#coming === undefined ? rows : [...rows, this.#coming]
   }
 
@@ -117,5 +113,22 @@ export class Generations {
       )
     })
     return generation
+  }
+}
+
+function rowOf(generation: Generation): ProcessRecord {
+  const { number, worker, workers, start, release, startedPid, startTime, startedAtMs, state } = generation
+  return {
+    number,
+    worker,
+    workers,
+    start,
+    release,
+    pid: startedPid ?? null,
+    startTime: startTime ?? null,
+    notify: generation.notifySocket,
+    startedAtMs,
+    drainUntilMs: generation.drainUntilMs ?? null,
+    ...(!generation.joins && (state === 'serving' || state === 'draining') ? { program: state } : {}),
   }
 }

@@ -8,6 +8,7 @@ import { HandoverError, messageOf } from '../errors.js'
 import { binding } from '../sys/binding.js'
 import { tcpTable } from '../sys/tcp-table.js'
 import { addressOf, adjust, type Bound, bind, type ListenerSpec, typeOf, unbind } from './bound.js'
+import type { CarriedSocket } from './image.js'
 import { boundFrom, isAsked, type ListenerStore } from './kept.js'
 import type { PassedListener } from './release.js'
 
@@ -52,10 +53,13 @@ export class Listeners {
   readonly #former = new Set<Listener>()
   readonly #store: ListenerStore | undefined
 
-  /** @param store keeps what is bound here beyond the end of this process; `closeAll` leaves it there. */
-  constructor(store?: ListenerStore) {
+  /**
+   * @param store keeps what is bound here beyond the end of this process; `closeAll` leaves it there.
+   * @param carried of this process before its execve(2); taken over.
+   */
+  constructor(store?: ListenerStore, carried: readonly PassedListener[] = []) {
     this.#store = store
-    for (const { name, descriptor } of store?.take() ?? []) {
+    for (const { name, descriptor } of [...carried, ...(store?.take() ?? [])]) {
       const bound = boundFrom(name, descriptor)
       if (bound !== undefined) this.#former.add(listenerOf(bound, bound.port))
       else {
@@ -109,6 +113,15 @@ export class Listeners {
   /** What a program is started with. The descriptors stay this class'. */
   passed(): PassedListener[] {
     return [...this.#fixed].map(([name, { descriptor }]) => ({ name, descriptor }))
+  }
+
+  /** All that is open here, for this process after an execve(2). The descriptors stay this class'. */
+  carried(): CarriedSocket[] {
+    return [...this.#all()].map(({ spec: { name }, descriptor, isInherited = false }) => ({
+      name,
+      descriptor,
+      isInherited,
+    }))
   }
 
   /** The ports of all that serve. */

@@ -22,6 +22,16 @@ export class LockFile {
     return undefined
   }
 
+  /** One that this process has held before its execve(2): the lock is the open file's. */
+  static inherit(path: string, descriptor: number): LockFile {
+    return new LockFile(path, descriptor)
+  }
+
+  /** Stays this object's. */
+  get descriptor(): number {
+    return this.#descriptor
+  }
+
   /** Removes it. */
   release(): void {
     rmSync(this.#path, { force: true })

@@ -28,10 +28,14 @@ export class Memory {
     this.#logger = logger
   }
 
-  /** @throws HandoverError HANDOVER_NAME_TAKEN, HANDOVER_DIRECTORY_UNSAFE */
-  static open(directory: string, logger: Logger): Memory {
+  /**
+   * @param held the lock, when this process has it already.
+   * @throws HandoverError HANDOVER_NAME_TAKEN, HANDOVER_DIRECTORY_UNSAFE
+   */
+  static open(directory: string, logger: Logger, held?: number): Memory {
     prepareDirectory(directory)
-    const lock = LockFile.take(join(directory, LOCK_FILE))
+    const path = join(directory, LOCK_FILE)
+    const lock = held === undefined ? LockFile.take(path) : LockFile.inherit(path, held)
     if (lock === undefined)
       throw new HandoverError('HANDOVER_NAME_TAKEN', `a supervisor already has its record in ${directory}`)
     return new Memory(directory, lock, logger)
@@ -66,6 +70,11 @@ export class Memory {
       // What is served is served on; a supervisor after this one would know less.
       this.#logger.error({}, `the record could not be written: ${messageOf(error)}`)
     }
+  }
+
+  /** Of the lock. Stays this object's. */
+  get lock(): number {
+    return this.#lock.descriptor
   }
 
   /** Nothing is left to be found. */

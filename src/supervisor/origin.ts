@@ -103,11 +103,11 @@ function start(
 
 /**
  * One that a supervisor before this one has started. Throws when that process has ended.
- * @param channel to it; taken over, also when it throws.
+ * @param channel to it; taken over, also when it throws. Undefined: it does not join.
  */
-export function adopted(known: KnownProcess, address: string, channel: number): Origin {
+export function adopted(known: KnownProcess, address: string, channel: number | undefined): Origin {
   return ({ onNotification, onGone }) => {
-    const link = new Link(channel, CONTROL, 'runtime')
+    const link = channel === undefined ? undefined : new Link(channel, CONTROL, 'runtime')
     try {
       const processes = new Processes(
         (onExit) => new AdoptedProgram(known, onExit),
@@ -115,7 +115,7 @@ export function adopted(known: KnownProcess, address: string, channel: number): 
       )
       return { processes, link, notify: sameNotifySocket(address, onNotification), address, isNew: false }
     } catch (error) {
-      link.close()
+      link?.close()
       throw error
     }
   }

@@ -22,6 +22,8 @@ export class Orphans {
   adopt(): void {
     binding().adoptOrphans()
     process.on('SIGCHLD', this.#onChild)
+    // Of an execve(2) before: those whose end nobody has heard of.
+    this.#reap()
   }
 
   /** Ends them all; resolves when they are gone. */

@@ -46,6 +46,8 @@ const row = v.object({
   notify: v.pipe(v.string(), v.regex(/^@handover\/[0-9a-f-]{36}$/)),
   startedAtMs: v.number(),
   drainUntilMs: v.nullable(v.number()),
+  /** Of a program that does not join: it cannot say how it stands. */
+  program: v.exactOptional(v.picklist(['serving', 'draining'])),
 })
 
 /** An upgrade that has not ended. */

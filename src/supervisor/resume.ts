@@ -29,7 +29,15 @@ export async function resume(
   const rows = [...known, ...unrecorded(rendezvous, known, running)]
   // Before anything is started: a number is not given twice.
   generations.starts = Math.max(record?.starts ?? 0, ...rows.map(({ start }) => start))
-  const met = await Promise.all(rows.map((row) => adopt(row, { ...context, rendezvous })))
+  const met = await Promise.all(
+    rows.map((row) =>
+      adopt(row, { ...context, rendezvous }).catch((error: unknown) => {
+        // What becomes of one is not the others' affair.
+        settings.logger.error({ generation: row.number, pid: row.pid, error }, 'a process could not be taken over')
+        return undefined
+      }),
+    ),
+  )
   const serving = new Map<number, Generation>()
   for (const each of met.filter((one) => one?.state === 'serving').sort((a, b) => a!.start - b!.start)) {
     // Who was to be replaced by it, and has not heard so.

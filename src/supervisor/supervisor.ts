@@ -4,22 +4,22 @@ import { HandoverError } from '../errors.js'
 import { nowMs } from '../sys/clock.js'
 import { Fleet } from './fleet.js'
 import { Generations } from './generations.js'
+import type { Carried } from './image.js'
 import { keeperRelease } from './keeper.js'
 import { KeptSessions } from './kept-sessions.js'
 import { Listeners } from './listeners.js'
-import { Memory } from './memory.js'
 import { checkSettings, type Settings, type SupervisorOptions, settingsOf, type UpgradeOptions } from './options.js'
 import { Orphans } from './orphans.js'
-import { bootId } from './record.js'
 import { checkRelease, describeRelease, nextRelease, type Release, type Target, targetOf } from './release.js'
+import type { Replacement } from './replacement.js'
 import type { ProbationResult, UpgradeResult } from './result.js'
-import { resume } from './resume.js'
 import { generationStatus, type SupervisorStatus } from './status.js'
+import { Succession } from './succession.js'
 import type { SupervisorEvents } from './supervisor-events.js'
 import { Trials } from './trials.js'
 import { Upgrade } from './upgrade.js'
 import { Upgrades } from './upgrades.js'
-import { candidateOf, Worker } from './worker.js'
+import { Worker } from './worker.js'
 
 export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #settings: Settings
@@ -27,8 +27,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #startedAtMs = nowMs()
   readonly #generations: Generations
   readonly #upgrades = new Upgrades()
-  /** For a supervisor that comes after this one's death; undefined where none is to. */
-  #memory: Memory | undefined
+  readonly #succession: Succession
   #resuming: Promise<void> | undefined
   #restoring: Promise<void> | undefined
   /** Undefined when this process is not only a supervisor. */
@@ -45,22 +44,44 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   /** A worker serves, or has given up. */
   #onWorker: () => void = () => undefined
 
-  /** @throws HandoverError HANDOVER_USAGE when the release names no command, or an option is not what it may be. */
-  constructor(options: SupervisorOptions) {
+  /**
+   * @param carried what this process had open before its execve(2).
+   * @throws HandoverError HANDOVER_USAGE when the release names no command, or an option is not what it may be.
+   */
+  constructor(options: SupervisorOptions, carried?: Carried) {
     super()
     checkRelease(options.release)
     this.#settings = settingsOf(options)
-    this.#listeners = new Listeners(options.listenerStore)
+    this.#listeners = new Listeners(
+      options.listenerStore,
+      carried?.sockets.filter(({ isInherited }) => !isInherited),
+    )
     this.#generations = new Generations({
       listeners: this.#listeners,
-      rendezvous: () => this.#memory?.rendezvous,
-      onChange: () => this.#remember(),
+      rendezvous: () => this.#succession.rendezvous,
+      onChange: () => this.#succession.remember(),
     })
     this.#target = { release: options.release, running: options.release }
     if (this.#settings.adoptOrphans)
-      this.#orphans = new Orphans((pid) => [...this.#generations].some(({ startedPid }) => startedPid === pid))
+      this.#orphans = new Orphans((pid) => pid === this.replacement.pid || this.#generations.has(pid))
     this.#kept = new KeptSessions(this.#settings)
     this.#fleet = new Fleet(this.#settings.workers, (index) => this.#worker(index))
+    this.#succession = new Succession({
+      carried,
+      settings: this.#settings,
+      listeners: this.#listeners,
+      generations: this.#generations,
+      fleet: this.#fleet,
+      trials: this.#trials,
+      upgrades: this.#upgrades,
+      counts: () => ({
+        generations: this.#generationCount,
+        upgrades: this.#upgradeCount,
+        target: this.#target,
+        lastUpgrade: this.#lastUpgrade,
+      }),
+      mustBeFree: () => this.#mustBeFree(),
+    })
   }
 
   /**
@@ -72,8 +93,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     if (this.#isStarted) throw new HandoverError('HANDOVER_USAGE', 'start() was called twice')
     this.#isStarted = true
     this.#target = targetOf(this.#target.release)
-    const { directory, logger } = this.#settings
-    this.#memory = directory === undefined ? undefined : Memory.open(directory, logger)
+    this.#succession.open()
     await this.#open()
     this.#orphans?.adopt()
     this.#restoring = this.#kept.restore(this.#fleet.all)
@@ -96,34 +116,18 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   }
 
   /** Takes over what a supervisor that did not end in order has left. */
-  async #resume(memory: Memory): Promise<void> {
-    const context = { generations: this.#generations, listeners: this.#listeners, settings: this.#settings }
-    const { generations, upgrades, lastUpgrade, serving, inForce } = await resume(memory, context, this.#target.running)
-    this.#generationCount = generations
-    this.#upgradeCount = upgrades
-    this.#lastUpgrade = lastUpgrade
-    if (inForce !== undefined) {
-      this.#target = inForce.target
-      this.#fleet.restore(inForce.workers, inForce.own)
+  async #resume(): Promise<void> {
+    const past = await this.#succession.resume(this.#target.running)
+    if (past === undefined) return
+    this.#generationCount = past.generations
+    this.#upgradeCount = past.upgrades
+    this.#lastUpgrade = past.lastUpgrade
+    if (past.inForce !== undefined) {
+      this.#target = past.inForce.target
+      this.#fleet.restore(past.inForce.workers, past.inForce.own)
     }
-    for (const each of serving) this.#fleet.have(each.worker).serves(each)
-    memory.begin()
-    this.#remember()
-  }
-
-  #remember(): void {
-    this.#memory?.write({
-      boot: bootId(),
-      generations: this.#generationCount,
-      starts: this.#generations.starts,
-      upgrades: this.#upgradeCount,
-      workers: this.#fleet.count,
-      target: this.#target,
-      own: this.#fleet.own(),
-      under: this.#upgrades.records(),
-      lastUpgrade: this.#lastUpgrade,
-      processes: this.#generations.rows(),
-    })
+    for (const each of past.serving) this.#fleet.have(each.worker).serves(each)
+    this.#succession.begin()
   }
 
   /** The loop of each runtime that serves turns, as far as that can be said: what does not join lives. */
@@ -164,7 +168,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     const trial = await probation
     const result = trial === undefined ? ended : { ...ended, probation: trial }
     if (result.id > (this.#lastUpgrade?.id ?? 0)) this.#lastUpgrade = result
-    this.#remember()
+    this.#succession.remember()
     const { id, outcome, sessions, reasons, pauseMs } = result
     this.#settings.logger[outcome === 'committed' ? 'info' : 'warn'](
       { upgrade: id, outcome, sessions, pauseMs, reasons },
@@ -192,15 +196,15 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       probationMs,
       health: this.#settings.health,
       logger: this.#settings.logger,
-      processes: () =>
-        this.#fleet.all.flatMap(({ serving, index }) =>
-          serving === undefined || (same.worker ?? index) !== index
-            ? []
-            : { generation: serving.number, pid: serving.side.pid, worker: index },
-        ),
+      processes: () => this.#fleet.serving(same.worker),
       decided: () => this.#upgrades.undecided?.decided,
       undo: () => this.#moveTo(() => before, { ...same, probationMs: 0 }),
     })
+  }
+
+  /** Another image in the place of this process: see Replacement. */
+  get replacement(): Replacement {
+    return this.#succession.replacement
   }
 
   async status(): Promise<SupervisorStatus> {
@@ -231,14 +235,14 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   /** The listeners that every generation is started with. */
   async #open(): Promise<void> {
     try {
-      this.#listeners.inherit(this.#settings.inherited)
-      if (this.#memory !== undefined) this.#resuming = this.#resume(this.#memory)
+      this.#listeners.inherit([...this.#settings.inherited, ...this.#succession.inherited])
+      this.#resuming = this.#resume()
       await this.#resuming
-      if (this.#stopping !== undefined) throw new HandoverError('HANDOVER_BUSY', 'the supervisor was stopped')
+      this.#mustNotStop()
       await this.#listeners.open(this.#settings.listen)
       this.#mustNotStop()
     } catch (error) {
-      this.#listeners.closeAll()
+      if (!this.#succession.hasCome) this.#listeners.closeAll()
       throw error
     }
   }
@@ -268,7 +272,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     await Promise.all([ended, ...others.map((generation) => generation.stop(drainMs))])
     await this.#orphans?.close()
     this.#listeners.closeAll()
-    this.#memory?.close()
+    this.#succession.close()
     this.emit('stopped')
   }
 
@@ -296,12 +300,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     try {
       upgrade = new Upgrade({
         id,
-        candidates: (only === undefined ? Array.from({ length: workers }, (_, each) => each) : [only.index]).map(
-          (index) => {
-            const worker = this.#fleet.find(index)
-            return candidateOf(index, worker, worker !== undefined && haveMadeRoom.has(worker))
-          },
-        ),
+        candidates: this.#fleet.candidates(only, workers, haveMadeRoom),
         leaving: () => concerned.flatMap(({ index, serving }) => (index < workers ? [] : (serving ?? []))),
         onLeft: (worker) => this.#remove(worker),
         listeners: this.#listeners,
@@ -347,10 +346,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       throw error
     }
     this.#upgrades.add(upgrade, { id, number, worker: index ?? null, workers, target })
-    this.#remember()
+    this.#succession.remember()
     void upgrade.decided.then(() => {
       this.#upgrades.decide(upgrade, isCommitted)
-      this.#remember()
+      this.#succession.remember()
       // Those that were to go stay, and had been waiting to be started again.
       for (const [index, each] of goOn) if (!isCommitted && index >= workers) each()
     })

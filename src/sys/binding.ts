@@ -124,6 +124,11 @@ export interface Binding {
     namesItself: boolean,
     identity: readonly number[],
   ): { pid: number; pidfd: number }
+  /**
+   * execve(2): this process becomes another program, with the descriptors that are not CLOEXEC. `program` is a path, `args` begin with
+   * its name. Returns only by throwing.
+   */
+  execute(program: string, args: readonly string[], environment: readonly string[]): never
   /** getpwnam_r(3) and getgrouplist(3), blocking this thread; `undefined` when there is no such user. */
   lookUpUser(
     name: string,

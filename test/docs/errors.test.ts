@@ -21,7 +21,13 @@ t.test('every code is thrown somewhere, and no other is', async (t) => {
     for (const [code] of text.matchAll(/HANDOVER_[A-Z_]+(?=')/g)) used.add(code)
   }
   const known = new Set<string>(Object.keys(ERRORS))
-  const variables = ['HANDOVER_CHANNEL', 'HANDOVER_REJOIN', 'HANDOVER_RECORD_SHAPES']
+  const variables = [
+    'HANDOVER_CHANNEL',
+    'HANDOVER_REJOIN',
+    'HANDOVER_CARRIED',
+    'HANDOVER_REHEARSAL',
+    'HANDOVER_RECORD_SHAPES',
+  ]
   t.same(
     [...used].filter((code) => !known.has(code) && !variables.includes(code)),
     [],

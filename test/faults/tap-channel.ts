@@ -43,10 +43,12 @@ native.send = (fd, payload, descriptors) => {
 native.spawn = (program, args, environment, directory, descriptors, namesItself, identity) => {
   const [towardsRuntime, given] = native.socketpair()
   try {
-    // The channel is the last.
-    const placed = [...descriptors.slice(0, -1), given]
+    const [, at] =
+      environment.map((entry) => /^HANDOVER_CHANNEL=(\d+)$/.exec(entry)).find((found) => found !== null) ?? []
+    const channel = descriptors[Number(at)] as number
+    const placed = descriptors.with(Number(at), given)
     const started = spawn(program, args, environment, directory, placed, namesItself, identity)
-    tell({ what: 'control', pid: started.pid }, [towardsRuntime, descriptors.at(-1) as number])
+    tell({ what: 'control', pid: started.pid }, [towardsRuntime, channel])
     return started
   } finally {
     native.close(towardsRuntime)

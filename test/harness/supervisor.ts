@@ -43,6 +43,8 @@ export interface TestSupervisor {
   stop(): Promise<CommandResult<unknown> & { readonly exit: Exit }>
   /** Any command of the CLI in this environment; not waited for. */
   start(verb: string, ...args: string[]): Child
+  /** The same, of another file of the command line. */
+  startCli(file: string, verb: string, ...args: string[]): Child
   /** The supervisor and everything it ever started that is still there. */
   processes(): ProcessFact[]
   paths(): string[]
@@ -71,6 +73,9 @@ export function startSupervisor(t: Teardown, options: SupervisorOptions): TestSu
   const start = (verb: string, ...rest: string[]): Child =>
     startNode(t, CLI, [verb, '--name', name, '--json', ...rest], { env })
 
+  const startCli = (file: string, verb: string, ...rest: string[]): Child =>
+    startChild(t, process.execPath, [file, verb, '--name', name, '--json', ...rest], { env })
+
   async function run<Json>(verb: string, ...rest: string[]): Promise<CommandResult<Json>> {
     const command = start(verb, ...rest)
     const { code } = await within(command.closed, `the end of handover ${verb}`, scaled(90_000))
@@ -89,9 +94,13 @@ export function startSupervisor(t: Teardown, options: SupervisorOptions): TestSu
       return { ...result, exit: await child.exited }
     },
     start,
+    startCli,
     processes,
     // The socket on which a process is found has its number in its name.
-    paths: () => pathsUnder(directory).map((path) => path.replace(/[^/]+\.join$/, 'N.join')),
+    paths: () =>
+      pathsUnder(directory)
+        .map((path) => path.replace(/[^/]+\.join$/, 'N.join'))
+        .sort(),
   }
 }
 

@@ -17,7 +17,7 @@ t.test('killed while all is quiet: no connection notices, and the next superviso
   const { supervisor: first, port, load } = await serving(t)
   t.equal((await first.upgrade('--', ...stream('--release', '2'))).exitCode, 0)
   const before = await statusOf(first)
-  const { pid } = await ask(port)
+  const pid = before.generations[0]!.pid!
   const inode = listenerInode(port)
   const sorts = descriptorSorts(pid)
   const prober = new Prober(port).start()

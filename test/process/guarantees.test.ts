@@ -16,8 +16,8 @@ t.setTimeout(scaled(120_000))
 const SERVER = compiled('test/fixtures/stream-server.js')
 const FAULTS = ['crash', 'crash-joined', 'crash-in-restore', 'restore', 'hang-in-restore'] as const
 const CLIENTS = 50
-/** Sockets of a runtime beside its sessions: stdout, stderr, the control channel, the listener. */
-const OWN_SOCKETS = 4
+/** Sockets of a runtime beside its sessions: stdout, stderr, the control channel, the listener, and where it is found again. */
+const OWN_SOCKETS = 5
 
 async function serving(t: Test): Promise<{ supervisor: TestSupervisor; port: number; load: Load }> {
   const supervisor = startSupervisor(t, { options: ['--freeze', '1s'], command: ['node', SERVER] })

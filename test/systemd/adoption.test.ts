@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { root } from '../docs/source.js'
 import { Prober } from '../harness/prober.js'
-import { bootMachine, noMachine } from './harness/machine.js'
+import { bootMachine, CLI, noMachine } from './harness/machine.js'
 import { drive, installService } from './harness/service.js'
 
 if (noMachine !== false) {
@@ -50,6 +50,29 @@ for (const [index, [what, signal]] of (
     t.same(prober.refused, [], `${prober.made} new connections`)
   })
 }
+
+t.test('another image in the place of the supervisor: the service notices nothing', async (t) => {
+  const [before, restarts, stored] = [
+    await property('MainPID'),
+    await property('NRestarts'),
+    await property('NFileDescriptorStore'),
+  ]
+  const pid = await web.servingPid()
+  const load = drive(await web.connect(8, 100_000))
+  const prober = new Prober(web.port).start()
+  for (const _ of [1, 2, 3]) await machine.must('node', CLI, 'upgrade', '--supervisor', '--name', 'web')
+  t.equal(await web.servingPid(), pid)
+  await machine.must('systemctl', 'reload', unit)
+  t.not(await web.servingPid(), pid)
+  t.equal(await property('MainPID'), before)
+  t.equal(await property('NRestarts'), restarts)
+  t.equal(await property('SubState'), 'running')
+  t.equal(await property('NFileDescriptorStore'), stored)
+  await machine.becomes(unit, 'StatusText', /^generation \d+ .*serves/)
+  await prober.stop()
+  await load.stop()
+  t.same(prober.refused, [], `${prober.made} new connections`)
+})
 
 t.test('systemctl stop ends all in order', async (t) => {
   await machine.must('systemctl', 'stop', unit)
