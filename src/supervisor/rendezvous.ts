@@ -5,11 +5,14 @@
 import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { binding } from '../sys/binding.js'
+import { MAX_PATH_BYTES } from '../sys/unix-path.js'
 import type { Identity } from './process-words.js'
 
 type Name = Pick<Identity, 'number' | 'worker' | 'start'>
 
 const SUFFIX = '.join'
+/** Of a supervisor that has started two thousand million processes. */
+const LONGEST = `zzzzzz.zz.zzzzzz${SUFFIX}`
 /** Short, for paths have an end: generation, worker, start. */
 const NAME = /^([0-9a-z]{1,10})\.([0-9a-z]{1,4})\.([0-9a-z]{1,10})\.join$/
 
@@ -18,6 +21,11 @@ export class Rendezvous {
 
   constructor(directory: string) {
     this.#directory = directory
+  }
+
+  /** Bytes by which its path may come to be too long for sockets; 0 when it never will. */
+  get excess(): number {
+    return Math.max(0, Buffer.byteLength(join(this.#directory, LONGEST)) - MAX_PATH_BYTES)
   }
 
   /** The socket a process is started with. The caller owns it. Throws the system's error. */
@@ -36,9 +44,13 @@ export class Rendezvous {
     }
   }
 
-  /** Removes the path. */
+  /** Removes the path. What cannot be removed refuses whoever comes. */
   close(name: Name): void {
-    rmSync(this.#pathOf(name), { force: true })
+    try {
+      rmSync(this.#pathOf(name), { force: true })
+    } catch {
+      // The folder is not there any more, or not this user's.
+    }
   }
 
   all(): Name[] {

@@ -52,6 +52,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#listeners = new Listeners(options.listenerStore)
     this.#generations = new Generations({
       listeners: this.#listeners,
+      logger: this.#settings.logger,
       rendezvous: () => this.#memory?.rendezvous,
       onChange: () => this.#remember(),
     })

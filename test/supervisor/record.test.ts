@@ -1,5 +1,14 @@
 /** What a supervisor remembers: read only when every part of it is right; and held by one at a time. */
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -135,4 +144,48 @@ t.test('the name of a socket says whose it is', async (t) => {
   t.equal(rendezvous.connect(names[0]!), 'gone')
   for (const name of names) rendezvous.close(name)
   t.same(rendezvous.all(), [])
+})
+
+t.test('a directory whose path is too long: it is said, and what cannot be is not', async (t) => {
+  const warnings: string[] = []
+  const parent = folder(t)
+  const path = join(parent, 'x'.repeat(96 - Buffer.byteLength(parent) - 1))
+  const memory = Memory.open(path, { ...logger, warn: (_, message) => warnings.push(message) })
+  t.match(warnings, [/too long by 11 bytes/])
+  binding().close(memory.rendezvous.open({ number: 1, worker: 0, start: 1 }))
+  const later = { number: 36, worker: 0, start: 36 }
+  t.throws(() => memory.rendezvous.open(later), { code: 'ENAMETOOLONG' })
+  memory.begin()
+  memory.close()
+  t.notOk(existsSync(path))
+})
+
+t.test('what could not be taken over is left for the next supervisor', async (t) => {
+  const path = join(folder(t), 'name')
+  const name = { number: 1, worker: 0, start: 1 }
+  const before = Memory.open(path, logger)
+  before.begin()
+  before.write(RECORD)
+  binding().close(before.rendezvous.open(name))
+  const written = readFileSync(join(path, 'record.json'), 'utf8')
+  before.close()
+  mkdirSync(path, { mode: 0o700, recursive: true })
+  writeFileSync(join(path, 'record.json'), written, { mode: 0o600 })
+  binding().close(new Rendezvous(path).open(name))
+  const failed = Memory.open(path, logger)
+  failed.close()
+  const next = Memory.open(path, logger)
+  t.same(next.read(), RECORD)
+  t.same(next.rendezvous.all(), [name])
+  next.begin()
+  next.close()
+})
+
+t.test('a directory that is gone ends in order', async (t) => {
+  const path = join(folder(t), 'name')
+  const memory = Memory.open(path, logger)
+  memory.begin()
+  rmSync(path, { recursive: true })
+  t.throws(() => memory.rendezvous.open({ number: 1, worker: 0, start: 1 }), { code: 'ENOENT' })
+  memory.close()
 })
