@@ -102,7 +102,11 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
       await service?.ready()
     }
     supervisor.start().then(serves, (error: unknown) => {
-      if (!(error instanceof HandoverError)) logger.error({ error }, 'the first generation could not be started')
+      if (!(error instanceof HandoverError)) {
+        // Nobody is to believe that it serves: whoever has started it may start it again.
+        logger.error({ error }, `the first generation could not be started: ${messageOf(error)}`)
+        stop(EXIT.failed)
+      }
       // Of a runtime that crashes, or a stop, it is heard by the events above.
       else if (error.code !== 'HANDOVER_CRASHED' && error.code !== 'HANDOVER_BUSY') {
         logger.error({ code: error.code }, error.message)

@@ -25,20 +25,35 @@ export interface AdoptionContext {
 
 type Known = ProcessRecord & { pid: number; startTime: string }
 
+/** What has become of a process that another supervisor has started. */
+export interface Met {
+  readonly start: number
+  readonly worker: number
+  /** Undefined when it could not be taken over, and has ended. */
+  readonly generation: Generation | undefined
+  /** What it serves on; undefined when it does not serve. */
+  readonly serves: Said<'active'>['listeners'] | undefined
+}
+
 /** While too many wait at its socket. */
 const AGAIN_MS = 20
 const EVENTS = ['rejoined', 'active', 'committed', 'aborted', 'drained', 'exit'] as const
 
-/** One process of the record; undefined when it could not be taken over, and has ended. */
-export async function adopt(row: ProcessRecord, context: AdoptionContext): Promise<Generation | undefined> {
+/**
+ * One process of the record. What it has given back stays claimed: another one may serve on it that is yet to be heard.
+ * Throws when it could neither be met nor ended.
+ */
+export async function adopt(row: ProcessRecord, context: AdoptionContext): Promise<Met> {
   const { rendezvous, generations, listeners, settings } = context
   const { logger } = settings
-  const { number, worker, pid, startTime } = row
+  const { number, worker, pid, startTime, start } = row
   const label = { generation: number, worker, pid }
-  const giveUp = async (why: string): Promise<undefined> => {
+  const nobody: Met = { start, worker, generation: undefined, serves: undefined }
+  const giveUp = async (why: string): Promise<Met> => {
     logger.warn(label, `a process of the supervisor before is ended: ${why}`)
     await endKnown(row, EXIT_GRACE_MS)
     rendezvous.close(row)
+    return nobody
   }
   if (pid === null || startTime === null) return giveUp('it was only starting')
   const channel = await connect(row, rendezvous, settings.readyTimeoutMs)
@@ -61,20 +76,18 @@ export async function adopt(row: ProcessRecord, context: AdoptionContext): Promi
   await facts.until(checkMs * 2 + copyMs + freezeMs * 6, () => !facts.transfers)
   facts.close()
   if (generation.state === 'serving') {
-    listeners.commit(generation.start, facts.serves, worker)
     logger.info(label, 'a process of the supervisor before goes on under this one')
-    return generation
+    return { start, worker, generation, serves: facts.serves }
   }
-  listeners.abort(generation.start)
   if (generation.state === 'draining') {
     logger.info(label, 'a process of the supervisor before drains on under this one')
     void drainOn(generation, facts.hasDrained, row.drainUntilMs ?? nowMs() + settings.drainMs)
-    return generation
+    return { ...nobody, generation }
   }
   const why = facts.rejoined === undefined ? 'it does not answer' : 'it only waited to serve'
   if (generation.alive) logger.warn(label, `a process of the supervisor before is ended: ${why}`)
   await generation.kill()
-  return undefined
+  return nobody
 }
 
 /** Those that listen in the directory, should there be no record of them: they are of the release that runs. */
