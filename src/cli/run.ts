@@ -147,7 +147,8 @@ async function supervise(
       if (known !== undefined) logger.error({ code: known.code }, known.message)
       else logger.error({ error }, 'the first generation could not be started')
       goBack(carried, error, process.env)
-      if (known !== undefined) stop(known.exitCode)
+      // Nobody is to believe that it serves: whoever has started it may start it again.
+      stop(known?.exitCode ?? EXIT.failed)
     })
   })
   const code = await ended

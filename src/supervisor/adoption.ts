@@ -10,12 +10,12 @@ import { endKnown } from './end-known.js'
 import type { Generation } from './generation.js'
 import type { Generations } from './generations.js'
 import type { Listeners } from './listeners.js'
-import { notifyAddress } from './notify.js'
+import { NOTIFY_ADDRESS } from './notify.js'
 import { EXIT_GRACE_MS, type Settings } from './options.js'
 import { endStartedWith } from './orphans.js'
 import type { Said } from './process-words.js'
 import type { ProcessRecord } from './record.js'
-import type { Rendezvous } from './rendezvous.js'
+import type { Name, Rendezvous } from './rendezvous.js'
 
 export interface AdoptionContext {
   readonly rendezvous: Rendezvous
@@ -28,36 +28,45 @@ export interface AdoptionContext {
 
 type Known = ProcessRecord & { pid: number; startTime: string }
 
-/** While too many wait at its socket. */
+/** What has become of a process that another supervisor has started. */
+export interface Met {
+  readonly start: number
+  readonly worker: number
+  /** Undefined when it could not be taken over, and has ended. */
+  readonly generation: Generation | undefined
+  /** What it serves on; undefined when it does not serve. */
+  readonly serves: Said<'active'>['listeners'] | undefined
+}
+
 const AGAIN_MS = 20
 const EVENTS = ['rejoined', 'active', 'committed', 'aborted', 'drained', 'exit'] as const
 
-/** One process of the record; undefined when it could not be taken over, and has ended. */
-export async function adopt(row: ProcessRecord, context: AdoptionContext): Promise<Generation | undefined> {
-  const { rendezvous, generations, listeners, settings } = context
+/**
+ * One process of the record. What it has given back stays claimed: another one may serve on it that is yet to be heard.
+ * Throws when it could neither be met nor ended.
+ */
+export async function adopt(row: ProcessRecord, context: AdoptionContext): Promise<Met> {
+  const { rendezvous, listeners, settings } = context
   const { logger } = settings
-  const { number, worker, pid, startTime } = row
+  const { number, worker, pid, startTime, start } = row
   const label = { generation: number, worker, pid }
-  const giveUp = async (why: string): Promise<undefined> => {
+  const nobody: Met = { start, worker, generation: undefined, serves: undefined }
+  const giveUp = async (why: string): Promise<Met> => {
     logger.warn(label, `a process of the supervisor before is ended: ${why}`)
     await endKnown(row, EXIT_GRACE_MS)
     rendezvous.close(row)
+    return nobody
   }
   if (pid === null || startTime === null) return giveUp('it was only starting')
-  if (context.isSame && row.program !== undefined) return goOn({ ...row, pid, startTime }, row.program, context)
-  const channel = await connect(row, rendezvous, settings.readyTimeoutMs)
-  if (channel === undefined) return giveUp('it does not listen for another supervisor')
-  let generation: Generation
+  if (context.isSame && row.program !== undefined)
+    return goOn({ ...row, pid, startTime }, row.program, context) ?? nobody
+  let generation: Generation | string
   try {
-    const peer = binding().peerCredentials(channel).pid
-    if (!belongsTo(peer, pid)) {
-      binding().close(channel)
-      return giveUp(`process ${peer} listens in its place`)
-    }
-    generation = generations.adopt({ ...row, pid, startTime }, channel)
+    generation = await patiently(settings.readyTimeoutMs, () => meet({ ...row, pid, startTime }, context))
   } catch (error) {
     return giveUp(messageOf(error))
   }
+  if (typeof generation === 'string') return giveUp(generation)
   const facts = new Meeting(generation, listeners)
   await facts.until(settings.readyTimeoutMs, () => facts.rejoined !== undefined)
   // Two that were giving and taking decide it between themselves.
@@ -65,68 +74,115 @@ export async function adopt(row: ProcessRecord, context: AdoptionContext): Promi
   await facts.until(checkMs * 2 + copyMs + freezeMs * 6, () => !facts.transfers)
   facts.close()
   if (generation.state === 'serving') {
-    listeners.commit(generation.start, facts.serves, worker)
     logger.info(label, 'a process of the supervisor before goes on under this one')
-    return generation
+    return { start, worker, generation, serves: facts.serves }
   }
-  listeners.abort(generation.start)
   if (generation.state === 'draining') {
     logger.info(label, 'a process of the supervisor before drains on under this one')
     void drainOn(generation, facts.hasDrained, row.drainUntilMs ?? nowMs() + settings.drainMs)
-    return generation
+    return { ...nobody, generation }
   }
   const why = facts.rejoined === undefined ? 'it does not answer' : 'it only waited to serve'
   if (generation.alive) logger.warn(label, `a process of the supervisor before is ended: ${why}`)
   await generation.kill()
-  return undefined
+  return nobody
 }
 
-/** A program that does not join is as it was. */
-function goOn(row: Known, state: 'serving' | 'draining', { generations, listeners, settings }: AdoptionContext) {
+/** Why not, where that is certain. Throws the system's error where it is not, and Error when the process has ended. */
+function meet(known: Known, { rendezvous, generations }: AdoptionContext): Generation | string {
+  const channel = rendezvous.connect(known)
+  if (channel === undefined) return 'it does not listen for another supervisor'
+  const peer = peerOf(channel)
+  if (belongsTo(peer, known.pid)) return generations.adopt(known, channel)
+  binding().close(channel)
+  return `process ${peer} listens in its place`
+}
+
+/** A program that does not join is as it was. Undefined when it has just ended. */
+function goOn(row: Known, state: 'serving' | 'draining', { generations, settings }: AdoptionContext): Met | undefined {
   let generation: Generation
   try {
     generation = generations.adopt(row)
   } catch {
-    // It has just ended; whoever is left of it is ended, too.
+    // Whoever is left of it is ended, too.
     endStartedWith(row.notify)
     return undefined
   }
   generation.state = state
-  if (state === 'serving') listeners.commit(generation.start, [], row.worker)
-  else void drainOn(generation, false, row.drainUntilMs ?? nowMs() + settings.drainMs)
-  return generation
+  if (state === 'draining') void drainOn(generation, false, row.drainUntilMs ?? nowMs() + settings.drainMs)
+  return { start: row.start, worker: row.worker, generation, serves: state === 'serving' ? [] : undefined }
 }
 
 /** Those that listen in the directory, should there be no record of them: they are of the release that runs. */
-export function unrecorded(rendezvous: Rendezvous, known: readonly ProcessRecord[], release: ProcessRecord['release']) {
+export async function unrecorded(
+  context: AdoptionContext,
+  known: readonly ProcessRecord[],
+  release: ProcessRecord['release'],
+): Promise<Known[]> {
   const starts = new Set(known.map(({ start }) => start))
-  return rendezvous.all().flatMap((name): Known[] => {
-    if (starts.has(name.start)) return []
-    const channel = rendezvous.connect(name)
-    if (typeof channel === 'string') {
-      rendezvous.close(name)
-      return []
-    }
-    const { pid } = binding().peerCredentials(channel)
-    binding().close(channel)
-    const notify = startedWith(pid, 'NOTIFY_SOCKET') ?? notifyAddress()
-    let startTime: string
-    try {
-      startTime = processRow(pid).startTime
-    } catch {
-      // It has just ended.
-      return []
-    }
-    return [{ ...name, workers: 1, release, pid, startTime, notify, startedAtMs: nowMs(), drainUntilMs: null }]
-  })
+  const names = context.rendezvous.all().filter(({ start }) => !starts.has(start))
+  const found = await Promise.all(names.map(async (name) => ({ name, process: await whoListens(name, context) })))
+  return found.flatMap(({ name, process }): Known[] =>
+    process === undefined
+      ? []
+      : [{ ...name, ...process, workers: 1, release, startedAtMs: nowMs(), drainUntilMs: null }],
+  )
 }
 
-async function connect(row: ProcessRecord, rendezvous: Rendezvous, withinMs: number): Promise<number | undefined> {
+async function whoListens(
+  name: Name,
+  { rendezvous, settings: { logger, readyTimeoutMs } }: AdoptionContext,
+): Promise<Pick<Known, 'pid' | 'startTime' | 'notify'> | undefined> {
+  const label = { generation: name.number, worker: name.worker }
+  let pid: number
+  try {
+    const channel = await patiently(readyTimeoutMs, () => rendezvous.connect(name))
+    if (channel === undefined) {
+      rendezvous.close(name)
+      return undefined
+    }
+    pid = peerOf(channel)
+    binding().close(channel)
+  } catch (error) {
+    logger.error(label, `who listens at a socket of the supervisor before cannot be said: ${messageOf(error)}`)
+    return undefined
+  }
+  try {
+    // In this order: should the number be used again in between, the start time is not that of who is taken over.
+    const { startTime } = processRow(pid)
+    const notify = startedWith(pid, 'NOTIFY_SOCKET')
+    if (notify !== undefined && NOTIFY_ADDRESS.test(notify)) return { pid, startTime, notify }
+  } catch {
+    // It has ended.
+  }
+  // The kernel names who has called listen(2). A descendant may hold the socket longer than that one lives, and the number be a stranger's.
+  logger.warn(
+    { ...label, pid },
+    'who listens at a socket of the supervisor before is none of its processes: left alone',
+  )
+  rendezvous.close(name)
+  return undefined
+}
+
+/** Closes the channel when it throws. */
+function peerOf(channel: number): number {
+  try {
+    return binding().peerCredentials(channel).pid
+  } catch (error) {
+    binding().close(channel)
+    throw error
+  }
+}
+
+/** What this process lacks for the moment, descriptors above all, says nothing of another one. Throws the last error. */
+async function patiently<T>(withinMs: number, look: () => T): Promise<T> {
   const untilMs = nowMs() + withinMs
   for (;;) {
-    const channel = rendezvous.connect(row)
-    if (typeof channel === 'number') return channel
-    if (channel === 'gone' || nowMs() > untilMs) return undefined
+    try {
+      return look()
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === undefined || nowMs() > untilMs) throw error
+    }
     await new Promise((resolve) => setTimeout(resolve, AGAIN_MS))
   }
 }

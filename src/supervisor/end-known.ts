@@ -6,24 +6,31 @@ import { sweepSession } from '../sys/program.js'
 import { endStartedWith } from './orphans.js'
 import type { ProcessRecord } from './record.js'
 
-/** Its stop signal, and after `graceMs` SIGKILL to all of it. Its number is checked against its start time: a stranger may have it. */
+/**
+ * Its stop signal, and after `graceMs` SIGKILL to all of it. Its number is checked against its start time: a stranger may have it.
+ * Throws the system's error; what can be found all the same has ended then.
+ */
 export async function endKnown(row: ProcessRecord, graceMs: number): Promise<void> {
-  const { pid, startTime, release } = row
-  const pidfd = pid === null || startTime === null ? undefined : openKnown({ pid, startTime })
-  if (pid !== null && pidfd !== undefined) {
-    try {
-      binding().pidfdSignal(pidfd, constants.signals[release.stopSignal ?? 'SIGTERM'])
-      if (!(await hasEnded(pidfd, graceMs))) {
-        sweepSession(pid)
-        binding().pidfdSignal(pidfd, constants.signals.SIGKILL)
-        await hasEnded(pidfd, undefined)
-      }
-    } finally {
-      binding().close(pidfd)
-    }
+  try {
+    await endLeader(row, graceMs)
+  } finally {
+    // Whoever is left of it, wherever that has gone.
+    endStartedWith(row.notify)
   }
-  // Whoever is left of it, wherever that has gone.
-  endStartedWith(row.notify)
+}
+
+async function endLeader({ pid, startTime, release }: ProcessRecord, graceMs: number): Promise<void> {
+  const pidfd = pid === null || startTime === null ? undefined : openKnown({ pid, startTime })
+  if (pid === null || pidfd === undefined) return
+  try {
+    binding().pidfdSignal(pidfd, constants.signals[release.stopSignal ?? 'SIGTERM'])
+    if (await hasEnded(pidfd, graceMs)) return
+    sweepSession(pid)
+    binding().pidfdSignal(pidfd, constants.signals.SIGKILL)
+    await hasEnded(pidfd, undefined)
+  } finally {
+    binding().close(pidfd)
+  }
 }
 
 /** False when it has not, within that time. */

@@ -1,5 +1,6 @@
 /** All processes there are, and how there come to be more: started here, or by a supervisor before this one. */
 import { messageOf } from '../errors.js'
+import type { Logger } from '../logger.js'
 import { binding } from '../sys/binding.js'
 import { Generation } from './generation.js'
 import type { Listeners } from './listeners.js'
@@ -13,6 +14,7 @@ import type { Rendezvous } from './rendezvous.js'
 
 export interface GenerationsContext {
   readonly listeners: Listeners
+  readonly logger: Logger
   /** Undefined: nobody is to find them. */
   rendezvous(): Rendezvous | undefined
   /** What is to be remembered has changed. */
@@ -55,7 +57,7 @@ export class Generations {
     onChange()
     let rejoin: number | undefined
     try {
-      rejoin = serves ? rendezvous()?.open(identity) : undefined
+      rejoin = serves ? this.#openRendezvous(identity) : undefined
       const origin = started({ release, listeners: serves ? listeners.passed() : [], notify, rejoin })
       const generation = new Generation(identity, release, role, origin)
       if (!serves) this.#keepers.add(generation)
@@ -67,6 +69,20 @@ export class Generations {
       if (rejoin !== undefined) binding().close(rejoin)
       this.#coming = undefined
       onChange()
+    }
+  }
+
+  /** Undefined when it cannot be made: the process serves all the same. */
+  #openRendezvous(identity: Identity): number | undefined {
+    const { rendezvous, logger } = this.#context
+    try {
+      return rendezvous()?.open(identity)
+    } catch (error) {
+      logger.warn(
+        { generation: identity.number, worker: identity.worker },
+        `another supervisor will not find this process, should this one be killed: ${messageOf(error)}`,
+      )
+      return undefined
     }
   }
 

@@ -38,7 +38,15 @@ export class Memory {
     const lock = held === undefined ? LockFile.take(path) : LockFile.inherit(path, held)
     if (lock === undefined)
       throw new HandoverError('HANDOVER_NAME_TAKEN', `a supervisor already has its record in ${directory}`)
-    return new Memory(directory, lock, logger)
+    const memory = new Memory(directory, lock, logger)
+    const { excess } = memory.rendezvous
+    // It serves all the same: only what follows a supervisor that is killed is at stake.
+    if (excess > 0)
+      logger.warn(
+        { directory },
+        `the path of the runtime directory is too long by ${excess} bytes: in time, processes can no longer be found there by another supervisor`,
+      )
+    return memory
   }
 
   /** Of a supervisor that did not end in order; undefined when there was none, or nothing of it can be used. */
@@ -77,12 +85,19 @@ export class Memory {
     return this.#lock.descriptor
   }
 
-  /** Nothing is left to be found. */
+  /** Nothing is left to be found; but what the supervisor before has left, if that could not be taken over. */
   close(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
-    for (const name of this.rendezvous.all()) this.rendezvous.close(name)
-    this.#file.remove()
+    try {
+      if (this.#hasBegun) {
+        for (const name of this.rendezvous.all()) this.rendezvous.close(name)
+        this.#file.remove()
+      }
+    } catch (error) {
+      // Somebody has removed the directory (logind does at the end of a session), or it is not ours any more.
+      this.#logger.warn({}, `the runtime directory could not be cleared: ${messageOf(error)}`)
+    }
     this.#lock.release()
     try {
       rmdirSync(this.#directory)

@@ -1,8 +1,9 @@
 /** What a supervisor goes on from, when the one before it did not end in order. */
-import { type AdoptionContext, adopt, unrecorded } from './adoption.js'
+import { messageOf } from '../errors.js'
+import { type AdoptionContext, adopt, type Met, unrecorded } from './adoption.js'
 import type { Generation } from './generation.js'
 import type { Memory } from './memory.js'
-import { bootId, type SupervisorRecord, type UpgradeRecord } from './record.js'
+import { bootId, type ProcessRecord, type SupervisorRecord, type UpgradeRecord } from './record.js'
 import type { Target } from './release.js'
 import type { Side, UpgradeResult } from './result.js'
 
@@ -24,25 +25,24 @@ export async function resume(
 ): Promise<Past> {
   const record = memory.read()
   const { rendezvous } = memory
-  const { generations, settings } = context
+  const { generations, listeners, settings } = context
+  const adoption = { ...context, rendezvous }
   const known = record?.boot === bootId() ? record.processes : []
-  const rows = [...known, ...unrecorded(rendezvous, known, running)]
+  const rows = [...known, ...(await unrecorded(adoption, known, running))]
   // Before anything is started: a number is not given twice.
-  generations.starts = Math.max(record?.starts ?? 0, ...rows.map(({ start }) => start))
-  const met = await Promise.all(
-    rows.map((row) =>
-      adopt(row, { ...context, rendezvous }).catch((error: unknown) => {
-        // What becomes of one is not the others' affair.
-        settings.logger.error({ generation: row.number, pid: row.pid, error }, 'a process could not be taken over')
-        return undefined
-      }),
-    ),
-  )
+  generations.starts = Math.max(record?.starts ?? 0, ...[...rows, ...rendezvous.all()].map(({ start }) => start))
+  const met = (await Promise.all(rows.map((row) => adoptOrLeave(row, adoption))))
+    .filter((each) => each !== undefined)
+    .sort((a, b) => a.start - b.start)
+  // Only now is it known who claims what: a socket is closed, and its path removed, when none of them serves on it.
+  for (const { start, serves, worker } of met) if (serves !== undefined) listeners.commit(start, serves, worker)
+  for (const { start, serves } of met) if (serves === undefined) listeners.abort(start)
   const serving = new Map<number, Generation>()
-  for (const each of met.filter((one) => one?.state === 'serving').sort((a, b) => a!.start - b!.start)) {
+  for (const { generation } of met) {
+    if (generation?.state !== 'serving') continue
     // Who was to be replaced by it, and has not heard so.
-    void serving.get(each!.worker)?.stop(settings.drainMs)
-    serving.set(each!.worker, each!)
+    void serving.get(generation.worker)?.stop(settings.drainMs)
+    serving.set(generation.worker, generation)
   }
   const past = {
     generations: Math.max(record?.generations ?? 0, ...rows.map(({ number }) => number)),
@@ -57,6 +57,20 @@ export async function resume(
     'the release in force stays',
   )
   return { ...past, lastUpgrade, inForce }
+}
+
+/** One that can neither be met nor ended is not to be in the way of the others. */
+async function adoptOrLeave(row: ProcessRecord, context: AdoptionContext): Promise<Met | undefined> {
+  try {
+    return await adopt(row, context)
+  } catch (error) {
+    const { number, worker, pid } = row
+    context.settings.logger.error(
+      { generation: number, worker, pid },
+      `a process of the supervisor before could neither be taken over nor ended: ${messageOf(error)}`,
+    )
+    return undefined
+  }
 }
 
 /** The sides of an upgrade have decided it between themselves: who serves says how. */

@@ -58,6 +58,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     )
     this.#generations = new Generations({
       listeners: this.#listeners,
+      logger: this.#settings.logger,
       rendezvous: () => this.#succession.rendezvous,
       onChange: () => this.#succession.remember(),
     })

@@ -1,15 +1,27 @@
 /** A supervisor is killed in the middle of an upgrade: its two sides decide it, and the next supervisor finds out. */
-import { rmSync } from 'node:fs'
+import { existsSync, lstatSync, mkdtempSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import t from 'tap'
+import { text } from 'node:stream/consumers'
+import t, { type Test } from 'tap'
 import { isRunning, processFact } from '../harness/census.js'
 import { ask } from '../harness/prober.js'
 import { serving, stream, wrongLines } from '../harness/stream.js'
 import { endsInOrder, goesOn, statusOf, succeed } from '../harness/succession.js'
-import { scaled, until } from '../harness/timeout.js'
+import { startSupervisor } from '../harness/supervisor.js'
+import { scaled, until, within } from '../harness/timeout.js'
 import { cluster, faulty, pidsOf, waitsForOthers } from '../harness/workers.js'
 
 t.setTimeout(scaled(110_000))
+
+function folder(t: Test): string {
+  const path = mkdtempSync(join(tmpdir(), 'handover-adoption-'))
+  t.teardown(() => rmSync(path, { recursive: true, force: true }))
+  return path
+}
+
+const whoIsAt = (path: string): Promise<string> => within(text(connect(path)), `an answer at ${path}`)
 
 const PATIENT = ['--freeze', `${scaled(10_000)}ms`]
 
@@ -28,6 +40,31 @@ t.test('while the successor starts: it is ended', async (t) => {
   await goesOn(t, served, second)
   await served.load.finish()
   await endsInOrder(t, second)
+})
+
+t.test('a successor that only waits is heard first: the path that the predecessor serves on stays', async (t) => {
+  const path = join(folder(t), 'local.sock')
+  const served = await serving(t, { args: ['--path', path] })
+  const { supervisor: first, port } = served
+  const { pid } = await ask(port)
+  const inode = lstatSync(path).ino
+  first.start('upgrade', '--', ...stream('--path', path, '--fault', 'wait-for-signal'))
+  await first.child.line(/^waiting pid=/)
+  process.kill(pid, 'SIGSTOP')
+  await first.child.kill('SIGKILL')
+  const second = startSupervisor(t, { after: first, command: stream() })
+  await second.child.line(/is ended: it only waited to serve/)
+  process.kill(pid, 'SIGCONT')
+  await second.child.line(/"msg":"serving"/)
+  t.equal(lstatSync(path, { throwIfNoEntry: false })?.ino, inode, 'the same socket')
+  t.equal(await whoIsAt(path), String(pid))
+  t.match(await second.upgrade('--', ...stream('--path', path)), { exitCode: 0, json: { from: { pid } } })
+  t.equal(lstatSync(path).ino, inode)
+  t.equal(await whoIsAt(path), String((await ask(port)).pid))
+  await served.load.progress()
+  await served.load.finish()
+  await endsInOrder(t, second)
+  t.notOk(existsSync(path), 'it goes with the supervisor that it is now')
 })
 
 for (const lives of [true, false]) {

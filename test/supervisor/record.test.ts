@@ -1,5 +1,16 @@
 /** What a supervisor remembers: read only when every part of it is right; and held by one at a time. */
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -132,7 +143,63 @@ t.test('the name of a socket says whose it is', async (t) => {
     rendezvous.all().sort((a, b) => a.start - b.start),
     names,
   )
-  t.equal(rendezvous.connect(names[0]!), 'gone')
+  t.equal(rendezvous.connect(names[0]!), undefined, 'nobody listens')
   for (const name of names) rendezvous.close(name)
   t.same(rendezvous.all(), [])
+  t.equal(rendezvous.connect(names[0]!), undefined, 'there is none')
+})
+
+t.test('an error that is not of who is met does not say that it is gone', async (t) => {
+  const path = folder(t)
+  const name = { number: 1, worker: 0, start: 1 }
+  // Another sort of socket stands for what connect(2) may fail with: no descriptor, no memory, no right.
+  const server = createServer().listen(join(path, '1.0.1.join'))
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  t.throws(() => new Rendezvous(path).connect(name), { code: 'EPROTOTYPE' })
+})
+
+t.test('a directory whose path is too long: it is said, and what cannot be is not', async (t) => {
+  const warnings: string[] = []
+  const parent = folder(t)
+  const path = join(parent, 'x'.repeat(96 - Buffer.byteLength(parent) - 1))
+  const memory = Memory.open(path, { ...logger, warn: (_, message) => warnings.push(message) })
+  t.match(warnings, [/too long by 11 bytes/])
+  binding().close(memory.rendezvous.open({ number: 1, worker: 0, start: 1 }))
+  const later = { number: 36, worker: 0, start: 36 }
+  t.throws(() => memory.rendezvous.open(later), { code: 'ENAMETOOLONG' })
+  t.equal(memory.rendezvous.connect(later), undefined)
+  memory.begin()
+  memory.close()
+  t.notOk(existsSync(path))
+})
+
+t.test('what could not be taken over is left for the next supervisor', async (t) => {
+  const path = join(folder(t), 'name')
+  const name = { number: 1, worker: 0, start: 1 }
+  const before = Memory.open(path, logger)
+  before.begin()
+  before.write(RECORD)
+  binding().close(before.rendezvous.open(name))
+  const written = readFileSync(join(path, 'record.json'), 'utf8')
+  before.close()
+  mkdirSync(path, { mode: 0o700, recursive: true })
+  writeFileSync(join(path, 'record.json'), written, { mode: 0o600 })
+  binding().close(new Rendezvous(path).open(name))
+  const failed = Memory.open(path, logger)
+  failed.close()
+  const next = Memory.open(path, logger)
+  t.same(next.read(), RECORD)
+  t.same(next.rendezvous.all(), [name])
+  next.begin()
+  next.close()
+})
+
+t.test('a directory that is gone ends in order', async (t) => {
+  const path = join(folder(t), 'name')
+  const memory = Memory.open(path, logger)
+  memory.begin()
+  rmSync(path, { recursive: true })
+  t.throws(() => memory.rendezvous.open({ number: 1, worker: 0, start: 1 }), { code: 'ENOENT' })
+  memory.close()
 })
