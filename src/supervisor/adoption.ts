@@ -5,16 +5,16 @@
 import { messageOf } from '../errors.js'
 import { binding } from '../sys/binding.js'
 import { nowMs } from '../sys/clock.js'
-import { belongsTo, processRow, startedWith } from '../sys/process-tree.js'
+import { belongsTo, isGone, processRow, startedWith } from '../sys/process-tree.js'
 import { endKnown } from './end-known.js'
 import type { Generation } from './generation.js'
 import type { Generations } from './generations.js'
 import type { Listeners } from './listeners.js'
-import { notifyAddress } from './notify.js'
+import { NOTIFY_ADDRESS } from './notify.js'
 import { EXIT_GRACE_MS, type Settings } from './options.js'
 import type { Said } from './process-words.js'
 import type { ProcessRecord } from './record.js'
-import type { Rendezvous } from './rendezvous.js'
+import type { Name, Rendezvous } from './rendezvous.js'
 
 export interface AdoptionContext {
   readonly rendezvous: Rendezvous
@@ -35,7 +35,6 @@ export interface Met {
   readonly serves: Said<'active'>['listeners'] | undefined
 }
 
-/** While too many wait at its socket. */
 const AGAIN_MS = 20
 const EVENTS = ['rejoined', 'active', 'committed', 'aborted', 'drained', 'exit'] as const
 
@@ -44,7 +43,7 @@ const EVENTS = ['rejoined', 'active', 'committed', 'aborted', 'drained', 'exit']
  * Throws when it could neither be met nor ended.
  */
 export async function adopt(row: ProcessRecord, context: AdoptionContext): Promise<Met> {
-  const { rendezvous, generations, listeners, settings } = context
+  const { rendezvous, listeners, settings } = context
   const { logger } = settings
   const { number, worker, pid, startTime, start } = row
   const label = { generation: number, worker, pid }
@@ -56,19 +55,13 @@ export async function adopt(row: ProcessRecord, context: AdoptionContext): Promi
     return nobody
   }
   if (pid === null || startTime === null) return giveUp('it was only starting')
-  const channel = await connect(row, rendezvous, settings.readyTimeoutMs)
-  if (channel === undefined) return giveUp('it does not listen for another supervisor')
-  let generation: Generation
+  let generation: Generation | string
   try {
-    const peer = binding().peerCredentials(channel).pid
-    if (!belongsTo(peer, pid)) {
-      binding().close(channel)
-      return giveUp(`process ${peer} listens in its place`)
-    }
-    generation = generations.adopt({ ...row, pid, startTime }, channel)
+    generation = await patiently(settings.readyTimeoutMs, () => meet({ ...row, pid, startTime }, context))
   } catch (error) {
     return giveUp(messageOf(error))
   }
+  if (typeof generation === 'string') return giveUp(generation)
   const facts = new Meeting(generation, listeners)
   await facts.until(settings.readyTimeoutMs, () => facts.rejoined !== undefined)
   // Two that were giving and taking decide it between themselves.
@@ -90,36 +83,95 @@ export async function adopt(row: ProcessRecord, context: AdoptionContext): Promi
   return nobody
 }
 
-/** Those that listen in the directory, should there be no record of them: they are of the release that runs. */
-export function unrecorded(rendezvous: Rendezvous, known: readonly ProcessRecord[], release: ProcessRecord['release']) {
-  const starts = new Set(known.map(({ start }) => start))
-  return rendezvous.all().flatMap((name): Known[] => {
-    if (starts.has(name.start)) return []
-    const channel = rendezvous.connect(name)
-    if (typeof channel === 'string') {
-      rendezvous.close(name)
-      return []
-    }
-    const { pid } = binding().peerCredentials(channel)
+/** Why not, where that is certain. Throws the system's error where it is not, and Error when the process has ended. */
+function meet(known: Known, { rendezvous, generations }: AdoptionContext): Generation | string {
+  const channel = rendezvous.connect(known)
+  if (channel === undefined) return 'it does not listen for another supervisor'
+  const peer = peerOf(channel)
+  if (peer === known.pid) return generations.adopt(known, channel)
+  try {
+    // `belongsTo` says no, too, where there is no descriptor to look with.
+    processRow(peer)
+  } catch (error) {
     binding().close(channel)
-    const notify = startedWith(pid, 'NOTIFY_SOCKET') ?? notifyAddress()
-    let startTime: string
-    try {
-      startTime = processRow(pid).startTime
-    } catch {
-      // It has just ended.
-      return []
-    }
-    return [{ ...name, workers: 1, release, pid, startTime, notify, startedAtMs: nowMs(), drainUntilMs: null }]
-  })
+    if (!isGone(error)) throw error
+    return `process ${peer} has listened in its place, and has ended`
+  }
+  if (belongsTo(peer, known.pid)) return generations.adopt(known, channel)
+  binding().close(channel)
+  return `process ${peer} listens in its place`
 }
 
-async function connect(row: ProcessRecord, rendezvous: Rendezvous, withinMs: number): Promise<number | undefined> {
+/** Those that listen in the directory, should there be no record of them: they are of the release that runs. */
+export async function unrecorded(
+  context: AdoptionContext,
+  known: readonly ProcessRecord[],
+  release: ProcessRecord['release'],
+): Promise<Known[]> {
+  const starts = new Set(known.map(({ start }) => start))
+  const names = context.rendezvous.all().filter(({ start }) => !starts.has(start))
+  const found = await Promise.all(names.map(async (name) => ({ name, process: await whoListens(name, context) })))
+  return found.flatMap(({ name, process }): Known[] =>
+    process === undefined
+      ? []
+      : [{ ...name, ...process, workers: 1, release, startedAtMs: nowMs(), drainUntilMs: null }],
+  )
+}
+
+async function whoListens(
+  name: Name,
+  { rendezvous, settings: { logger, readyTimeoutMs } }: AdoptionContext,
+): Promise<Pick<Known, 'pid' | 'startTime' | 'notify'> | undefined> {
+  const label = { generation: name.number, worker: name.worker }
+  let pid: number
+  try {
+    const channel = await patiently(readyTimeoutMs, () => rendezvous.connect(name))
+    if (channel === undefined) {
+      rendezvous.close(name)
+      return undefined
+    }
+    pid = peerOf(channel)
+    binding().close(channel)
+  } catch (error) {
+    logger.error(label, `who listens at a socket of the supervisor before cannot be said: ${messageOf(error)}`)
+    return undefined
+  }
+  try {
+    // In this order: should the number be used again in between, the start time is not that of who is taken over.
+    const { startTime } = processRow(pid)
+    const notify = startedWith(pid, 'NOTIFY_SOCKET')
+    if (notify !== undefined && NOTIFY_ADDRESS.test(notify)) return { pid, startTime, notify }
+  } catch {
+    // It has ended.
+  }
+  // The kernel names who has called listen(2). A descendant may hold the socket longer than that one lives, and the number be a stranger's.
+  logger.warn(
+    { ...label, pid },
+    'who listens at a socket of the supervisor before is none of its processes: left alone',
+  )
+  rendezvous.close(name)
+  return undefined
+}
+
+/** Closes the channel when it throws. */
+function peerOf(channel: number): number {
+  try {
+    return binding().peerCredentials(channel).pid
+  } catch (error) {
+    binding().close(channel)
+    throw error
+  }
+}
+
+/** What this process lacks for the moment, descriptors above all, says nothing of another one. Throws the last error. */
+async function patiently<T>(withinMs: number, look: () => T): Promise<T> {
   const untilMs = nowMs() + withinMs
   for (;;) {
-    const channel = rendezvous.connect(row)
-    if (typeof channel === 'number') return channel
-    if (channel === 'gone' || nowMs() > untilMs) return undefined
+    try {
+      return look()
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === undefined || nowMs() > untilMs) throw error
+    }
     await new Promise((resolve) => setTimeout(resolve, AGAIN_MS))
   }
 }

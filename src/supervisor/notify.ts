@@ -61,6 +61,7 @@ function printable(text: string | undefined): string | undefined {
 
 /** A new one, which none can guess. */
 export const notifyAddress = (): string => `@handover/${randomUUID()}`
+export const NOTIFY_ADDRESS = /^@handover\/[0-9a-f-]{36}$/
 
 export class NotifySocket {
   readonly #fd: number

@@ -7,6 +7,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, renameSync, rm
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { messageOf } from '../errors.js'
+import { NOTIFY_ADDRESS } from './notify.js'
 import type { Release } from './release.js'
 import type { Side, UpgradeResult } from './result.js'
 
@@ -43,7 +44,7 @@ const row = v.object({
   /** Null until it is there. */
   pid: v.nullable(v.pipe(count, v.minValue(1))),
   startTime: v.nullable(v.pipe(v.string(), v.regex(/^\d{1,20}$/))),
-  notify: v.pipe(v.string(), v.regex(/^@handover\/[0-9a-f-]{36}$/)),
+  notify: v.pipe(v.string(), v.regex(NOTIFY_ADDRESS)),
   startedAtMs: v.number(),
   drainUntilMs: v.nullable(v.number()),
 })

@@ -8,13 +8,16 @@ import { binding } from '../sys/binding.js'
 import { MAX_PATH_BYTES } from '../sys/unix-path.js'
 import type { Identity } from './process-words.js'
 
-type Name = Pick<Identity, 'number' | 'worker' | 'start'>
+export type Name = Pick<Identity, 'number' | 'worker' | 'start'>
 
 const SUFFIX = '.join'
 /** Of a supervisor that has started two thousand million processes. */
 const LONGEST = `zzzzzz.zz.zzzzzz${SUFFIX}`
 /** Short, for paths have an end: generation, worker, start. */
 const NAME = /^([0-9a-z]{1,10})\.([0-9a-z]{1,4})\.([0-9a-z]{1,10})\.join$/
+
+/** A path that is too long has never been bound. */
+const NOBODY = new Set<string | undefined>(['ECONNREFUSED', 'ENOENT', 'ENAMETOOLONG'])
 
 export class Rendezvous {
   readonly #directory: string
@@ -35,12 +38,14 @@ export class Rendezvous {
     return binding().bindPacket(this.#pathOf(name))
   }
 
-  /** A connection to that process, which the caller owns; what it is that it has not, where it listens no more. */
-  connect(name: Name): number | 'gone' | 'busy' {
+  /** A connection to that process, which the caller owns; undefined when it has ended. Throws when that cannot be said. */
+  connect(name: Name): number | undefined {
     try {
       return binding().connectPacket(this.#pathOf(name))
     } catch (error) {
-      return (error as NodeJS.ErrnoException).code === 'EAGAIN' ? 'busy' : 'gone'
+      // EAGAIN: too many wait there. Any other error is this process' own: it has no descriptor, no memory, no right.
+      if (NOBODY.has((error as NodeJS.ErrnoException).code)) return undefined
+      throw error
     }
   }
 

@@ -28,9 +28,9 @@ export async function resume(
   const { generations, listeners, settings } = context
   const adoption = { ...context, rendezvous }
   const known = record?.boot === bootId() ? record.processes : []
-  const rows = [...known, ...unrecorded(rendezvous, known, running)]
+  const rows = [...known, ...(await unrecorded(adoption, known, running))]
   // Before anything is started: a number is not given twice.
-  generations.starts = Math.max(record?.starts ?? 0, ...rows.map(({ start }) => start))
+  generations.starts = Math.max(record?.starts ?? 0, ...[...rows, ...rendezvous.all()].map(({ start }) => start))
   const met = (await Promise.all(rows.map((row) => adoptOrLeave(row, adoption))))
     .filter((each) => each !== undefined)
     .sort((a, b) => a.start - b.start)

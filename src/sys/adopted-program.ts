@@ -1,7 +1,7 @@
 /** A program that another process has started, or this one before its execve(2): named by its number and its start time. */
 import { constants } from 'node:os'
 import { binding, POLLIN, type Watcher } from './binding.js'
-import { processRow } from './process-tree.js'
+import { isGone, processRow } from './process-tree.js'
 import { endingOf, type Leader, sweepSession } from './program.js'
 
 export interface KnownProcess {
@@ -9,22 +9,25 @@ export interface KnownProcess {
   readonly startTime: string
 }
 
-/** The pidfd of that process; undefined when it has ended, though another may have its number by now. The caller owns it. */
+/**
+ * The pidfd of that process; undefined when it has ended, though another may have its number by now. The caller owns it.
+ * Throws the system's error when that cannot be said.
+ */
 export function openKnown({ pid, startTime }: KnownProcess): number | undefined {
-  let pidfd: number
+  let pidfd: number | undefined
   try {
     pidfd = binding().pidfdOpen(pid)
-  } catch {
-    return undefined
-  }
-  // Looked at after it is held: what has this number now keeps it, as long as it is alive, and this descriptor is of that one.
-  try {
+    // Looked at after it is held: what has this number now keeps it, as long as it is alive, and this descriptor is of that one.
     const row = processRow(pid)
     if (row.startTime === startTime && row.state !== 'Z') return pidfd
-  } catch {
-    // It has just ended.
+  } catch (error) {
+    // EINVAL of pidfd_open(2): the number is that of a thread by now, and no process' any more.
+    if (!isGone(error) && (error as NodeJS.ErrnoException).code !== 'EINVAL') {
+      if (pidfd !== undefined) binding().close(pidfd)
+      throw error
+    }
   }
-  binding().close(pidfd)
+  if (pidfd !== undefined) binding().close(pidfd)
   return undefined
 }
 

@@ -40,7 +40,9 @@ export function allProcesses(): ProcessRow[] {
   return rows
 }
 
-const isGone = (error: unknown): boolean => ['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')
+/** What proc(5) and pidfd_open(2) say of a process that has ended. */
+export const isGone = (error: unknown): boolean =>
+  ['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')
 
 /** True when `pid` is a child of `ancestor`, or of a child of its, and so on. Throws when it is gone. */
 export function descendsFrom(pid: number, ancestor: number | undefined): boolean {

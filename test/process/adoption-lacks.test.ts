@@ -4,8 +4,9 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { formatRecord, parseRecord } from '../../src/supervisor/record.js'
+import { binding } from '../../src/sys/binding.js'
 import { processRow } from '../../src/sys/process-tree.js'
-import { isRunning, processFact } from '../harness/census.js'
+import { isRunning, pathsUnder, processFact } from '../harness/census.js'
 import { startChild } from '../harness/child.js'
 import { ask } from '../harness/prober.js'
 import { missing } from '../harness/programs.js'
@@ -30,6 +31,35 @@ t.test('the runtime directory goes: what crashes is started again, and the end i
   t.match(await ask(port), { generation: 2 })
   t.same(await supervisor.child.kill('SIGTERM'), { code: 0, signal: null })
   t.same(supervisor.processes(), [])
+})
+
+t.test('too many wait at a socket that no record tells of: its process is waited for', async (t) => {
+  const { supervisor: first, port, load } = await serving(t)
+  const { pid } = await ask(port)
+  process.kill(pid, 'SIGSTOP')
+  await isStopped(pid)
+  await first.child.kill('SIGKILL')
+  writeFileSync(recordOf(first), 'nonsense')
+  const meeting = pathsUnder(folderOf(first)).find((path) => path.endsWith('.join'))!
+  const waiting: number[] = []
+  t.throws(
+    () => {
+      for (;;) waiting.push(binding().connectPacket(join(folderOf(first), meeting)))
+    },
+    { code: 'EAGAIN' },
+  )
+  const second = startSupervisor(t, { after: first, command: stream() })
+  await second.child.line(/the record of the supervisor before is not used/)
+  // It answers once it has tried for the first time.
+  while ((await statusOf(second)).generations === undefined);
+  // Closed, they still wait to be accepted.
+  for (const each of waiting) binding().close(each)
+  process.kill(pid, 'SIGCONT')
+  await second.child.line(/"msg":"serving"/)
+  t.match(await statusOf(second), { generations: [{ generation: 1, pid, state: 'serving' }] })
+  await load.progress()
+  await load.finish()
+  await endsInOrder(t, second)
 })
 
 t.test('one that can neither be met nor ended is not in the way of the others', async (t) => {

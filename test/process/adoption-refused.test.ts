@@ -1,6 +1,6 @@
 /** What a new supervisor must not believe, and who must not be believed to be one. */
 import { spawnSync } from 'node:child_process'
-import { chmodSync, lstatSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import { formatRecord, parseRecord } from '../../src/supervisor/record.js'
@@ -82,6 +82,26 @@ t.test('a number that another process has by now: that one is left alone', async
   t.notOk(isRunning(pid), 'nobody serves beside its replacement')
   t.ok(isRunning(bystander.pid))
   await endsInOrder(t, second)
+})
+
+t.test('a socket whose listener is none of the processes of the supervisor before: it is left alone', async (t) => {
+  const { supervisor: first, port } = await serving(t, { clients: 0 })
+  const { pid } = await ask(port)
+  await first.child.kill('SIGKILL')
+  // As when who has listened is gone, a wrapper of its holds the socket, and its number is somebody else's.
+  const addon = join(process.cwd(), 'build/Release/handover.node')
+  const path = join(folderOf(first), '9.0.9.join')
+  const script = `const b = require(${JSON.stringify(addon)}); b.listen(b.bindPacket(${JSON.stringify(path)}), 4)
+  console.log('listens'); setInterval(() => undefined, 60000)`
+  const bystander = startChild(t, process.execPath, ['-e', script])
+  await bystander.line(/^listens$/)
+  const second = await succeed(t, first)
+  await second.child.line(new RegExp(`"pid":${bystander.pid},.*is none of its processes: left alone`))
+  t.match(await statusOf(second), { generations: [{ generation: 1, pid, state: 'serving' }] })
+  t.notOk(existsSync(path))
+  t.ok(isRunning(bystander.pid))
+  await endsInOrder(t, second)
+  t.ok(isRunning(bystander.pid))
 })
 
 t.test('a record of before the machine was booted says nothing of processes', async (t) => {

@@ -1,4 +1,5 @@
 /** What a supervisor remembers: read only when every part of it is right; and held by one at a time. */
+import { once } from 'node:events'
 import {
   chmodSync,
   existsSync,
@@ -9,6 +10,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -141,9 +143,20 @@ t.test('the name of a socket says whose it is', async (t) => {
     rendezvous.all().sort((a, b) => a.start - b.start),
     names,
   )
-  t.equal(rendezvous.connect(names[0]!), 'gone')
+  t.equal(rendezvous.connect(names[0]!), undefined, 'nobody listens')
   for (const name of names) rendezvous.close(name)
   t.same(rendezvous.all(), [])
+  t.equal(rendezvous.connect(names[0]!), undefined, 'there is none')
+})
+
+t.test('an error that is not of who is met does not say that it is gone', async (t) => {
+  const path = folder(t)
+  const name = { number: 1, worker: 0, start: 1 }
+  // Another sort of socket stands for what connect(2) may fail with: no descriptor, no memory, no right.
+  const server = createServer().listen(join(path, '1.0.1.join'))
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  t.throws(() => new Rendezvous(path).connect(name), { code: 'EPROTOTYPE' })
 })
 
 t.test('a directory whose path is too long: it is said, and what cannot be is not', async (t) => {
@@ -155,6 +168,7 @@ t.test('a directory whose path is too long: it is said, and what cannot be is no
   binding().close(memory.rendezvous.open({ number: 1, worker: 0, start: 1 }))
   const later = { number: 36, worker: 0, start: 36 }
   t.throws(() => memory.rendezvous.open(later), { code: 'ENAMETOOLONG' })
+  t.equal(memory.rendezvous.connect(later), undefined)
   memory.begin()
   memory.close()
   t.notOk(existsSync(path))

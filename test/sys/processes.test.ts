@@ -1,5 +1,5 @@
 /** Families of processes, and the kernel's table of their sockets. */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
@@ -7,7 +7,7 @@ import t from 'tap'
 import { allProcesses, familyOf, processRow, startedWith } from '../../src/sys/process-tree.js'
 import { connectionsOf, socketsOf, tcpTable } from '../../src/sys/tcp-table.js'
 import { isRunning } from '../harness/census.js'
-import { cleanEnvironment } from '../harness/child.js'
+import { cleanEnvironment, compiled } from '../harness/child.js'
 import { until } from '../harness/timeout.js'
 
 t.test('a family: the session, and who has left it', async (t) => {
@@ -55,4 +55,36 @@ t.test('who holds a connection', async (t) => {
   accepted[0]!.destroy()
   server.close()
   await until(() => connectionsOf([process.pid], ports) === 0, 'its end')
+})
+
+t.test('a process that is known has ended only if the kernel says so, not for want of descriptors', async (t) => {
+  const script = `import { closeSync, openSync } from 'node:fs'
+    import { openKnown } from ${JSON.stringify(compiled('src/sys/adopted-program.js'))}
+    import { processRow } from ${JSON.stringify(compiled('src/sys/process-tree.js'))}
+    const known = processRow(process.pid)
+    const said = []
+    const look = (what) => {
+      try {
+        const pidfd = openKnown(what)
+        said.push(typeof pidfd)
+        if (pidfd !== undefined) closeSync(pidfd)
+      } catch ({ code }) {
+        said.push(code)
+      }
+    }
+    look(known)
+    look({ ...known, startTime: '1' })
+    look({ ...known, pid: 2 ** 22 + 1 })
+    const all = []
+    try {
+      for (;;) all.push(openSync('/dev/null'))
+    } catch {}
+    for (let free = 0; free < 3; free++) {
+      look(known)
+      closeSync(all.pop())
+    }
+    console.log(said.join())`
+  const limited = ['-c', 'ulimit -n 256; exec "$@"', 'sh', process.execPath, '--input-type=module', '-e', script]
+  const { stdout, stderr } = spawnSync('sh', limited, { encoding: 'utf8', env: cleanEnvironment() })
+  t.equal(stdout.trim(), 'number,undefined,undefined,EMFILE,EMFILE,number', stderr)
 })
