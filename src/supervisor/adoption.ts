@@ -5,7 +5,7 @@
 import { messageOf } from '../errors.js'
 import { binding } from '../sys/binding.js'
 import { nowMs } from '../sys/clock.js'
-import { belongsTo, processRow, startedWith } from '../sys/process-tree.js'
+import { belongsTo, isGone, processRow, startedWith } from '../sys/process-tree.js'
 import { endKnown } from './end-known.js'
 import type { Generation } from './generation.js'
 import type { Generations } from './generations.js'
@@ -93,6 +93,15 @@ function meet(known: Known, { rendezvous, generations }: AdoptionContext): Gener
   const channel = rendezvous.connect(known)
   if (channel === undefined) return 'it does not listen for another supervisor'
   const peer = peerOf(channel)
+  if (peer === known.pid) return generations.adopt(known, channel)
+  try {
+    // `belongsTo` says no, too, where there is no descriptor to look with.
+    processRow(peer)
+  } catch (error) {
+    binding().close(channel)
+    if (!isGone(error)) throw error
+    return `process ${peer} has listened in its place, and has ended`
+  }
   if (belongsTo(peer, known.pid)) return generations.adopt(known, channel)
   binding().close(channel)
   return `process ${peer} listens in its place`
