@@ -145,7 +145,7 @@ async function supervise(
       // Of a runtime that crashes, or a stop, it is heard by the events above.
       if (known?.code === 'HANDOVER_CRASHED' || known?.code === 'HANDOVER_BUSY') return
       if (known !== undefined) logger.error({ code: known.code }, known.message)
-      else logger.error({ error }, 'the first generation could not be started')
+      else logger.error({ error }, `the first generation could not be started: ${messageOf(error)}`)
       goBack(carried, error, process.env)
       // Nobody is to believe that it serves: whoever has started it may start it again.
       stop(known?.exitCode ?? EXIT.failed)
