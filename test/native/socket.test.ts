@@ -7,27 +7,13 @@ import { networkInterfaces } from 'node:os'
 import t from 'tap'
 import { binding } from '../../src/sys/binding.js'
 import { cleanEnvironment, type Teardown } from '../harness/child.js'
+import { tcpPair } from '../harness/tcp-pair.js'
 import { until, within } from '../harness/timeout.js'
 import { programOf } from './script.js'
 
 const b = binding()
 
 const fdOf = (socket: Socket): number => (socket as unknown as { _handle: { fd: number } })._handle.fd
-
-/** Both ends of a TCP connection; nobody reads. */
-async function connection(t: Teardown): Promise<{ client: Socket; server: Socket }> {
-  const listener = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1')
-  await once(listener, 'listening')
-  const client = connect((listener.address() as AddressInfo).port, '127.0.0.1')
-  const [server] = (await within(once(listener, 'connection'), 'a connection')) as [Socket]
-  client.on('error', () => undefined)
-  t.teardown(() => {
-    client.destroy()
-    server.destroy()
-    listener.close()
-  })
-  return { client, server }
-}
 
 t.test('credentials tell who made the other end', async (t) => {
   const [left, right] = b.socketpair()
@@ -50,7 +36,7 @@ t.test('credentials tell who made the other end', async (t) => {
 })
 
 t.test('a cookie is the same through a duplicate and in another process', async (t) => {
-  const { client, server } = await connection(t)
+  const { client, server } = await tcpPair(t)
   const cookie = b.socketCookie(fdOf(server))
   t.type(cookie, 'bigint')
   t.not(cookie, b.socketCookie(fdOf(client)))
@@ -74,7 +60,7 @@ t.test('a cookie is the same through a duplicate and in another process', async 
 })
 
 t.test('queue sizes count what the kernel holds', async (t) => {
-  const { client, server } = await connection(t)
+  const { client, server } = await tcpPair(t)
   t.same(b.queueSizes(fdOf(server)), { receive: 0, send: 0 })
   const position = b.streamPosition(fdOf(server))
   client.write(Buffer.alloc(1000))
@@ -88,7 +74,7 @@ t.test('queue sizes count what the kernel holds', async (t) => {
 })
 
 t.test('socket options are read from the kernel', async (t) => {
-  const { client } = await connection(t)
+  const { client } = await tcpPair(t)
   t.match(b.socketOptions(fdOf(client)), { noDelay: false, keepAlive: false })
   client.setNoDelay(true)
   client.setKeepAlive(true, 33_000)
