@@ -140,7 +140,8 @@ export class Control {
         this.#answer(message.fields.request, new HandoverError('HANDOVER_LISTEN_REFUSED', message.fields.reason))
         return
       case 'transfer':
-        this.#standing.transfers()
+        // Into escrow it never ends.
+        if (message.fields.escrowMs === undefined) this.#standing.transfers()
         this.#onTold(message)
         return
       case 'activate':

@@ -1,11 +1,11 @@
 /** A supervisor is killed, and another one of its name comes. */
 import type { Test } from 'tap'
 import type { SupervisorStatus } from '../../src/supervisor/status.js'
-import { isRunning } from './census.js'
+import { isRunning, processFact } from './census.js'
 import { ask } from './prober.js'
 import { type Serving, stream } from './stream.js'
 import { type SupervisorOptions, startSupervisor, type TestSupervisor } from './supervisor.js'
-import { until } from './timeout.js'
+import { scaled, until, within } from './timeout.js'
 
 export const statusOf = async (supervisor: TestSupervisor): Promise<SupervisorStatus> =>
   (await supervisor.status()).json as unknown as SupervisorStatus
@@ -51,3 +51,24 @@ export async function endsInOrder(t: Test, supervisor: TestSupervisor): Promise<
   t.same(left, [], 'no process is left')
   t.same(supervisor.paths(), [], 'and no path')
 }
+
+/** What `upgrade --supervisor` prints. */
+export interface Answer {
+  readonly pid: number
+  readonly node: string
+  readonly from: { readonly node: string }
+  readonly error?: { readonly code: string; readonly message: string }
+}
+
+export async function replace(
+  supervisor: TestSupervisor,
+  ...args: string[]
+): Promise<{ code: number | null; json: Answer | undefined }> {
+  const command = supervisor.start('upgrade', '--supervisor', ...args)
+  const { code } = await within(command.closed, 'the end of upgrade --supervisor', scaled(60_000))
+  const last = command.lines.findLast((line) => line.startsWith('{'))
+  return { code, json: last === undefined ? undefined : (JSON.parse(last) as Answer) }
+}
+
+/** What runs in that process now. */
+export const programOf = (pid: number): string => processFact(pid)?.command ?? ''
