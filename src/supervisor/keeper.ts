@@ -166,7 +166,12 @@ export function activate(
     generation.activate()
     return
   }
-  const end = () => generation.end()
+  const end = () => {
+    keeper.removeListener('committed', onCommitted)
+    generation.end()
+  }
+  const onCommitted = ({ moved, reasons = [] }: GenerationEvents['committed'][0]) =>
+    logger[reasons.length === 0 ? 'info' : 'warn']({ sessions: moved, reasons }, 'what was kept goes on')
   const onAborted = ({ outcome, reasons }: GenerationEvents['aborted'][0]) => {
     logger.error({ outcome, reasons }, 'what was kept could not be taken over')
     // Whatever else it was, the next process may have it; what is of another version it could not read either.
@@ -183,9 +188,7 @@ export function activate(
   keeper.once('exit', end)
   generation.once('active', close)
   generation.once('exit', close)
-  keeper.once('committed', ({ moved, reasons = [] }) =>
-    logger[reasons.length === 0 ? 'info' : 'warn']({ sessions: moved, reasons }, 'what was kept goes on'),
-  )
+  keeper.once('committed', onCommitted)
   try {
     connect(keeper, generation, { ...settings, policy: 'best-effort' }, checkMs, undefined)
   } catch (error) {

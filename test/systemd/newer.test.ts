@@ -58,3 +58,21 @@ t.test('a restart keeps the listening sockets', async (t) => {
   await machine.must('systemctl', 'stop', unit)
   t.equal(await machine.property(unit, 'Result'), 'success')
 })
+
+t.test('live sessions over a restart, and over the death of the supervisor', async (t) => {
+  const kept = await installService(machine, 'kept', ['--keep', 'sessions', '--drain', '2s'])
+  await machine.must('systemctl', 'start', kept.unit)
+  const load = drive(await kept.connect(20, 500_000))
+  await machine.must('systemctl', 'restart', kept.unit)
+  const [before, pid] = [await machine.property(kept.unit, 'MainPID'), await kept.servingPid()]
+  await machine.must('systemctl', 'kill', '--kill-whom=main', '-s', 'KILL', kept.unit)
+  await machine.becomes(kept.unit, 'MainPID', new RegExp(`^(?!(0|${before})$)`))
+  await machine.becomes(kept.unit, 'SubState', 'running')
+  t.equal(await kept.servingPid(), pid, 'the same process serves')
+  await machine.must('systemctl', 'reload', kept.unit)
+  await machine.must('systemctl', 'restart', kept.unit)
+  t.match((await kept.status()).generations, [{ state: 'serving', sessions: { stream: 20 } }])
+  await load.stop()
+  await machine.must('systemctl', 'stop', kept.unit)
+  t.equal(await machine.property(kept.unit, 'NFileDescriptorStore'), '0')
+})
