@@ -106,6 +106,11 @@ async function supervise(
   const admin = new Admin(supervisor, path, logger, replace, carried?.admin)
   await admin.open()
   logger.info({ name: flags.name, pid: process.pid, admin: path, ...now }, 'supervisor started')
+  if (flags.keep !== undefined && manager.store === undefined)
+    logger.warn(
+      { keep: flags.keep },
+      'there is no store of descriptors (systemd, FileDescriptorStoreMax=): nothing is kept over a restart',
+    )
   const { client, watchdogMs } = manager
   const service =
     client &&

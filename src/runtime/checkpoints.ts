@@ -158,8 +158,8 @@ class Checkpoints implements Copy, Follower {
     const changes = this.#take(this.#later, MAX_UPDATE, untilMs).map(
       ({ known, state, checksum, placed }): SessionUpdate => [known.entry.id, state, checksum, placed],
     )
-    if (changes.length > 0) return { kind: 'update', changes }
-    return this.#first.length + this.#later.length === 0 ? undefined : this.next()
+    // An empty one: the time is over, and the round is not.
+    return changes.length + this.#first.length + this.#later.length === 0 ? undefined : { kind: 'update', changes }
   }
 
   #take(round: Socket[], most: number, untilMs: number): Checkpoint[] {

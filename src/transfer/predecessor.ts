@@ -134,7 +134,7 @@ export class Predecessor {
           continue
         }
         // Not queued when the channel is full: that would take a duplicate of each descriptor.
-        while (part !== undefined && !this.#send(part, 0)) {
+        while (part !== undefined && !isEmpty(part) && !this.#send(part, 0)) {
           await this.#turn(this.#outstanding - 1)
           if (this.#phase !== 'copy') return
         }
@@ -376,6 +376,8 @@ export class Predecessor {
     return true
   }
 }
+
+const isEmpty = (part: Part): boolean => part.kind === 'update' && part.changes.length === 0
 
 function tooManyInFlight(): string {
   const { soft } = binding().descriptorLimit()

@@ -71,7 +71,7 @@ export interface Copy {
   freeze(): void
   /** Shared states whose newest version has not been sent. */
   states(when: 'copy' | 'freeze'): Iterable<CapturedState>
-  /** The next part, captured in about a slice's time; undefined once little is left to send. */
+  /** The next part, captured in about a slice's time; an empty update when it is over; undefined once little is left to send. */
   next(): Part | undefined
   /** It had settled, and the freeze has to wait for others: `next` has parts again until it settles anew. */
   again(): void
