@@ -92,6 +92,16 @@ const talk = (oracles: readonly Oracle[]): Promise<unknown> =>
       return oracle.reach(oracle.expected)
     }),
   )
+/** So many connections that have talked, and whose supervisor has kept them and ended. */
+async function kept(here: Place, count: number, ...first: Parameters<Place['next']>): Promise<Oracle[]> {
+  const supervisor = here.next(...first)
+  await supervisor.start()
+  const oracles = await here.connect(count)
+  await talk(oracles)
+  await supervisor.stop()
+  return oracles
+}
+
 /** Resolves when its server has closed the connection, or cut it. */
 const ended = ({ socket }: Oracle): Promise<void> =>
   until(() => socket.readableEnded || socket.destroyed, 'the end of a connection')
@@ -130,11 +140,7 @@ t.test('from one supervisor to the next, and nothing is left of it', async (t) =
 
 t.test('stopped again while it starts: nothing is in two places, nothing is lost', async (t) => {
   const here = await place(t)
-  const first = here.next()
-  await first.start()
-  const oracles = await here.connect(40)
-  await talk(oracles)
-  await first.stop()
+  const oracles = await kept(here, 40)
   const said = (message: string) => until(() => here.logs.some((log) => log.message === message), message)
   const instants: ((supervisor: Supervisor) => Promise<unknown>)[] = [
     () => Promise.resolve(),
@@ -171,11 +177,7 @@ t.test('stopped again while it starts: nothing is in two places, nothing is lost
 
 t.test('three workers, and then two: what one too many had goes on in another', async (t) => {
   const here = await place(t)
-  const first = here.next(['--no-state'], { workers: 3 })
-  await first.start()
-  const oracles = await here.connect(60)
-  await talk(oracles)
-  await first.stop()
+  const oracles = await kept(here, 60, ['--no-state'], { workers: 3 })
   const second = here.next(['--no-state'], { workers: 2 })
   await second.start()
   const counts = (await sessions(second)) as number[]
@@ -190,11 +192,7 @@ t.test('three workers, and then two: what one too many had goes on in another', 
 
 t.test('a release that crashes as it starts: they wait for the one that does not', async (t) => {
   const here = await place(t)
-  const first = here.next()
-  await first.start()
-  const oracles = await here.connect(10)
-  await talk(oracles)
-  await first.stop()
+  const oracles = await kept(here, 10)
   const second = here.next(['--fault', 'crash', '--once', `${t.testdir()}/crashed`])
   const crashed = new Promise((resolve) => second.once('crashed', resolve))
   await second.start()
@@ -206,11 +204,7 @@ t.test('a release that crashes as it starts: they wait for the one that does not
 
 t.test('one that never comes up: they are kept once more, and an upgrade finds them, too', async (t) => {
   const here = await place(t)
-  const first = here.next()
-  await first.start()
-  const oracles = await here.connect(10)
-  await talk(oracles)
-  await first.stop()
+  const oracles = await kept(here, 10)
   const bad = here.next(['--fault', 'crash'], { maxCrashes: 2 })
   await t.rejects(bad.start(), { code: 'HANDOVER_CRASHED' })
   await bad.stop()
@@ -228,11 +222,7 @@ t.test('one that never comes up: they are kept once more, and an upgrade finds t
 
 t.test('a release that cannot read them: they end, it is said, and the service starts', async (t) => {
   const here = await place(t)
-  const first = here.next(['--version', '2'])
-  await first.start()
-  const oracles = await here.connect(5)
-  await talk(oracles)
-  await first.stop()
+  const oracles = await kept(here, 5, ['--version', '2'])
   const second = here.next(['--version', '1'])
   await second.start()
   await Promise.all(oracles.map(ended))
@@ -248,11 +238,7 @@ t.test('a release that cannot read them: they end, it is said, and the service s
 
 t.test('one session that cannot be restored ends; the others go on', async (t) => {
   const here = await place(t)
-  const first = here.next()
-  await first.start()
-  const oracles = await here.connect(10)
-  await talk(oracles)
-  await first.stop()
+  const oracles = await kept(here, 10)
   const second = here.next(['--refuse', String(oracles[3]?.seed)])
   await second.start()
   await ended(oracles[3] as Oracle)
