@@ -58,7 +58,6 @@ export class Keeper {
         void this.#answer(message.fields.request, message.fields.settled === true)
         return
       case 'transfer':
-        // Its end may not have been read yet.
         if (message.fields.side === 'predecessor') this.#settle()
         if (!this.#isPacked) this.#transfers.begin(message.fields, message.descriptors as [number, number, number])
         else {
@@ -95,13 +94,14 @@ export class Keeper {
     new Successor(link, fence, sink, { ...fields, checkMs: SILENCE_MS, policy: 'best-effort' }, (ending) => {
       if (this.#escrow !== escrow) return
       const [why] = 'reasons' in ending ? ending.reasons : []
-      if (why?.reason === ESCROW_OVER) {
-        this.#escrow = undefined
-        this.#kept.clear()
-      } else this.#settle()
+      // Otherwise the runtime has crashed, or lives on without an escrow: what is exact is known when it is given away, not before.
+      if (why?.reason !== ESCROW_OVER) return
+      this.#escrow = undefined
+      this.#kept.clear()
     }).start()
   }
 
+  /** What was in escrow is about to be another's: only what is exact. */
   #settle(): void {
     const closed = this.#escrow?.settle() ?? 0
     this.#escrow = undefined
@@ -122,6 +122,7 @@ export class Keeper {
       this.#fail('predecessor', 'what the keeper has is being taken over')
       return
     }
+    this.#settle()
     this.#isPacked = true
     try {
       const bags = pack(this.#kept)
